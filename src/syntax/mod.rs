@@ -14,6 +14,7 @@ mod go;
 mod json;
 mod lex;
 mod parser;
+pub mod shell;
 
 use std::borrow::Cow;
 use std::ops::Range;

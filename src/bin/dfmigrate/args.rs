@@ -1,0 +1,142 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const AFTER: &str = "\
+Exit codes:
+  0  done, or only shown
+  1  --check: something would change
+  2  wrong usage, or the tool failed
+  3  no Dockerfile was found
+  4  some files could not be read, parsed or written; the others were done
+
+A comment `# dfmigrate: ignore[RULE] reason` above an instruction leaves it alone,
+`# dfmigrate: file-ignore[RULE] reason` the whole file.";
+
+/// Reads Dockerfiles and proposes rewrites: splits single stages into a build
+/// and a slim final stage, pins floating tags to the codename of the same
+/// image, moves to slim variants. Shows an explained review by default and
+/// writes nothing.
+#[derive(Parser, Debug)]
+#[command(name = "dfmigrate", version, after_help = AFTER, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Dockerfiles, or folders to look for them in; `-` reads one from standard input
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Take the paths from a file (`-` is standard input), one a line or NUL-separated
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+
+    /// What to call standard input; its build context is that path's folder
+    #[arg(long, value_name = "PATH")]
+    pub stdin_filename: Option<PathBuf>,
+
+    /// Write the changes into the files
+    #[arg(long, conflicts_with_all = ["diff", "check"])]
+    pub apply: bool,
+
+    /// Print the changes as one patch, for `git apply` or `patch -p1`, and nothing else
+    #[arg(long, conflicts_with = "check")]
+    pub diff: bool,
+
+    /// Exit with 1 when something would change; says which files
+    #[arg(long)]
+    pub check: bool,
+
+    /// The lowest grade that is shown as a change and written
+    #[arg(long, value_enum, default_value_t = Grade::Review)]
+    pub grade: Grade,
+
+    /// Only these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Not these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// With --apply: also files with changes that are not committed to git
+    #[arg(long, requires = "apply")]
+    pub allow_dirty: bool,
+
+    /// Threads (0: as many as there are processors)
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub jobs: usize,
+
+    /// Also say what was looked at and left alone because something else comes first
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Say nothing but errors and what was asked for
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// When to colour
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub color: Color,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Print what the parser reads, as JSON Lines, one for each file
+    Inspect(Inspect),
+    /// Print what is known of a tag of a Docker Official Image
+    Catalog(Catalog),
+    /// List the rules
+    Rules,
+    /// Explain a rule
+    Explain {
+        /// The rule, such as multi-stage
+        rule: String,
+    },
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Inspect {
+    /// Dockerfiles, or folders to look for them in; `-` reads one from standard input
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Take the paths from a file (`-` is standard input), one a line or NUL-separated
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Catalog {
+    /// An official image with or without a tag, such as node:20
+    #[arg(value_name = "IMAGE[:TAG]")]
+    pub image: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Grade {
+    /// Only what is proven to keep the meaning
+    Safe,
+    /// Also what a person should look at
+    Review,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The commands, each a thin layer over the library.
+
+pub mod catalog;
+pub mod inspect;
+pub mod review;
+pub mod rules;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use dfmigrate::discover::{self, Found};
+
+/// The most bytes of a list of paths.
+const MAX_LIST: u64 = 1 << 30;
+
+/// The files that the arguments stand for.
+pub fn found(paths: &[PathBuf], files_from: Option<&Path>, jobs: usize) -> anyhow::Result<Found> {
+    let mut all: Vec<PathBuf> = paths.to_vec();
+    if let Some(list) = files_from {
+        let mut bytes = Vec::new();
+        let read = if list == Path::new("-") {
+            std::io::stdin()
+                .lock()
+                .take(MAX_LIST)
+                .read_to_end(&mut bytes)
+        } else {
+            std::fs::File::open(list).and_then(|f| f.take(MAX_LIST).read_to_end(&mut bytes))
+        };
+        read.with_context(|| format!("can't read the list of paths {}", list.display()))?;
+        all.extend(discover::parse_file_list(&bytes));
+    } else if all.is_empty() {
+        all.push(PathBuf::from("."));
+    }
+    let options = discover::Options {
+        threads: jobs,
+        ..discover::Options::default()
+    };
+    Ok(discover::find(&all, &options))
+}
+
+/// A Dockerfile from standard input.
+pub fn stdin() -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(discover::MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .context("can't read standard input")?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= discover::MAX_BYTES,
+        "standard input is over {} bytes: no Dockerfile is",
+        discover::MAX_BYTES
+    );
+    Ok(bytes)
+}

@@ -1,0 +1,136 @@
+//! What programs do to an image, and signs in programs' own text.
+
+use super::table::Table;
+
+static COMMANDS: Table = Table::new(include_str!("data/shell_commands.tsv"));
+static NODE_TOOLS: Table = Table::new(include_str!("data/node_tools.tsv"));
+static SIGNS: Table = Table::new(include_str!("data/program_signs.tsv"));
+
+/// What a command is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Installs packages.
+    Package,
+    /// Builds below its working directory.
+    Build,
+    /// Fetches from the network.
+    Fetch,
+    /// Edits files.
+    File,
+    /// Edits users and groups.
+    User,
+    /// Configures the system.
+    Config,
+    /// Only looks.
+    Query,
+    /// Starts or configures a service.
+    Service,
+    /// Runs a program of its own language.
+    Script,
+    /// Runs what its arguments say.
+    Wrapper,
+}
+
+/// A row of the table of commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Program {
+    /// What it is for.
+    pub role: Role,
+    /// What it writes, in the table's form.
+    pub writes: &'static str,
+}
+
+/// What the table says of a command; `None` when it isn't there.
+#[must_use]
+pub fn role(command: &str) -> Option<Program> {
+    let row = COMMANDS.get(command)?;
+    let role = match row.cell(1)? {
+        "package" => Role::Package,
+        "build" => Role::Build,
+        "fetch" => Role::Fetch,
+        "file" => Role::File,
+        "user" => Role::User,
+        "config" => Role::Config,
+        "query" => Role::Query,
+        "service" => Role::Service,
+        "script" => Role::Script,
+        "wrapper" => Role::Wrapper,
+        _ => return None,
+    };
+    Some(Program {
+        role,
+        writes: row.cell(2)?,
+    })
+}
+
+/// The commands of an npm package that is known to be nothing but a
+/// command-line tool; none for any other.
+pub fn tool_commands(package: &str) -> impl Iterator<Item = &'static str> {
+    let row = NODE_TOOLS.get(package);
+    row.into_iter().flat_map(|row| row.list(1))
+}
+
+fn signs(kind: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    SIGNS
+        .iter()
+        .filter(move |row| row.cell(1) == Some(kind))
+        .filter_map(|row| Some((row.key(), row.cell(2)?)))
+}
+
+/// A sign in a program's text that it writes outside its working directory.
+#[must_use]
+pub fn writes_elsewhere(text: &str) -> Option<&'static str> {
+    signs("elsewhere")
+        .find(|(sign, _)| text.contains(sign))
+        .map(|(sign, _)| sign)
+}
+
+/// Why a command or script installs a browser, which needs many system
+/// libraries and lies in the home folder; `None` when it does not.
+#[must_use]
+pub fn browser_installer(command: &str, operands: &[&str]) -> Option<String> {
+    let named = |sign: &str| command.contains(sign) || operands.contains(&sign);
+    let (sign, _) = signs("browser").find(|(sign, _)| named(sign))?;
+    let installs = command.contains("install") || operands.contains(&"install");
+    installs.then(|| format!("it installs a browser ({sign}), with system libraries of its own"))
+}
+
+/// Development servers and watchers: why a command that runs one is no
+/// production command; `None` when it is none.
+#[must_use]
+pub fn development_server(words: &[&str]) -> Option<&'static str> {
+    let text = words.join(" ");
+    signs("development")
+        .find(|(sign, _)| {
+            text.match_indices(sign).any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let after = text[at + sign.len()..].chars().next();
+                let edge = |c: Option<char>| c.is_none_or(|c| c == ' ' || c == '/');
+                edge(before) && edge(after)
+            })
+        })
+        .map(|(_, why)| why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_canonical() {
+        assert_eq!(COMMANDS.faults(), Vec::<String>::new());
+        assert_eq!(SIGNS.faults(), Vec::<String>::new());
+        assert_eq!(NODE_TOOLS.faults(), Vec::<String>::new());
+        for row in COMMANDS.iter() {
+            assert!(role(row.key()).is_some(), "{}", row.key());
+        }
+    }
+
+    #[test]
+    fn development_servers_are_words_of_their_own() {
+        assert!(development_server(&["nodemon", "app.js"]).is_some());
+        assert!(development_server(&["node", "nodemonitor.js"]).is_none());
+        assert!(development_server(&["next", "dev"]).is_some());
+        assert!(development_server(&["next", "start"]).is_none());
+    }
+}

@@ -1,0 +1,479 @@
+//! What a Dockerfile means: stages and their graph, variables, the state of
+//! each instruction, and every image reference with its place in the file.
+//!
+//! Built from the tree alone; what it cannot resolve it leaves unresolved and
+//! says why.
+
+pub mod effects;
+pub mod pins;
+pub mod runtime;
+pub mod sources;
+mod vars;
+
+use std::borrow::Cow;
+
+use crate::image::Reference;
+use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
+use crate::text::Span;
+
+pub use vars::{Scope, Variable};
+
+/// A Dockerfile and what it means.
+#[derive(Debug)]
+pub struct Model<'a> {
+    /// The tree.
+    pub file: &'a Dockerfile,
+    /// Its instructions, in order; other fields refer to them by index.
+    pub instructions: Vec<&'a Instruction>,
+    /// The stages, in order.
+    pub stages: Vec<Stage>,
+    /// Every image reference, in order of place.
+    pub images: Vec<ImageUse>,
+}
+
+/// What a stage starts from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Base {
+    /// An earlier stage, by index.
+    Stage(usize),
+    /// The empty image.
+    Scratch,
+    /// An image, by its index in [`Model::images`].
+    Image(usize),
+}
+
+/// A build stage.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Its index, from 0.
+    pub index: usize,
+    /// Its name in lower case.
+    pub name: Option<String>,
+    /// The index of its FROM among the instructions.
+    pub from: usize,
+    /// What it starts from.
+    pub base: Base,
+    /// Its steps: the instructions after FROM, each with the state it runs in.
+    pub steps: Vec<Step>,
+    /// The variables declared in it, in order.
+    pub scope: Scope,
+    /// Stages that it copies or mounts from.
+    pub uses: Vec<usize>,
+}
+
+/// An instruction of a stage with the state before it.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its index among the instructions.
+    pub instruction: usize,
+    /// The working directory; `None` when it can't be told.
+    pub workdir: Option<String>,
+    /// The user as written by the last USER; `None` is the base image's.
+    pub user: Option<String>,
+    /// The shell of the last SHELL; `None` is `/bin/sh -c`.
+    pub shell: Option<Vec<String>>,
+    /// How many variables of the scope are declared before it.
+    pub variables: usize,
+}
+
+/// Where an image reference stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a FROM, of the stage of that index.
+    From(usize),
+    /// In `COPY --from=`.
+    CopyFrom,
+    /// In `RUN --mount=…,from=`.
+    MountFrom,
+    /// In a `# syntax=` directive.
+    Syntax,
+}
+
+impl Place {
+    /// A name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::From(_) => "FROM",
+            Self::CopyFrom => "COPY --from",
+            Self::MountFrom => "RUN --mount from",
+            Self::Syntax => "# syntax",
+        }
+    }
+}
+
+/// Where the text of a reference may be edited.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Editable {
+    /// These bytes of the file are the whole reference.
+    At(Span),
+    /// They are, in the default of a global ARG, which has that name.
+    Argument(Span, String),
+    /// It may not, and why.
+    No(String),
+}
+
+impl Editable {
+    /// The bytes, if it may be edited.
+    #[must_use]
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            Self::At(span) | Self::Argument(span, _) => Some(*span),
+            Self::No(_) => None,
+        }
+    }
+}
+
+/// An image reference in the file.
+#[derive(Clone, Debug)]
+pub struct ImageUse {
+    /// Where it stands.
+    pub place: Place,
+    /// The text as written.
+    pub written: String,
+    /// What it names; or why that can't be told.
+    pub reference: Result<Reference, String>,
+    /// Where it may be edited.
+    pub editable: Editable,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Its bytes, or those of the instruction that has it.
+    pub span: Span,
+}
+
+impl<'a> Model<'a> {
+    /// The meaning of `file`.
+    #[must_use]
+    pub fn of(file: &'a Dockerfile) -> Self {
+        let mut model = Model {
+            file,
+            instructions: file.instructions().collect(),
+            stages: Vec::new(),
+            images: Vec::new(),
+        };
+        model.syntax_directive();
+        let mut globals = Scope::default();
+        for index in 0..model.instructions.len() {
+            let instruction = model.instructions[index];
+            match instruction.keyword {
+                Keyword::From => model.open_stage(index, &globals),
+                _ if model.stages.is_empty() => {
+                    globals.declare(instruction, file, None);
+                }
+                _ => model.step(index, &globals),
+            }
+        }
+        model
+    }
+
+    fn syntax_directive(&mut self) {
+        let source = self.file.source();
+        for directive in self.file.directives() {
+            if directive.name != "syntax" {
+                continue;
+            }
+            let text = String::from_utf8_lossy(directive.value.of(source)).into_owned();
+            let name = text.split(' ').next().unwrap_or_default().to_owned();
+            let start = directive.value.start as usize;
+            let span = Span::new(start, start + name.len());
+            self.images.push(ImageUse {
+                place: Place::Syntax,
+                reference: Reference::parse(&name).map_err(|error| error.to_string()),
+                editable: Editable::At(span),
+                line: self.file.lines().line(directive.span.start),
+                written: name,
+                span,
+            });
+        }
+    }
+
+    fn open_stage(&mut self, index: usize, globals: &Scope) {
+        let file = self.file;
+        let instruction = self.instructions[index];
+        let source = file.source();
+        let words = instruction.words(source);
+        let stage = self.stages.len();
+        let name = (words.len() == 3 && words[1].text.eq_ignore_ascii_case("as"))
+            .then(|| words[2].text.to_lowercase());
+        let written = words.first().map_or(Cow::Borrowed(""), |w| w.text.clone());
+        let resolved = globals.resolve(&written, file.escape());
+        let earlier = resolved.as_ref().ok().and_then(|text| {
+            let text = text.to_lowercase();
+            self.stages
+                .iter()
+                .rposition(|stage| stage.name.as_deref() == Some(&text))
+        });
+        let base = match (&resolved, earlier) {
+            (_, Some(earlier)) => Base::Stage(earlier),
+            (Ok(text), _) if text == "scratch" => Base::Scratch,
+            _ => {
+                let range = words.first().map_or(0..0, |word| word.range.clone());
+                let span = instruction.logical.cover(range.clone());
+                let editable =
+                    editable(file, instruction, range, &written, resolved.as_ref().ok(), globals);
+                self.images.push(ImageUse {
+                    place: Place::From(stage),
+                    written: written.clone().into_owned(),
+                    reference: resolved.and_then(|text| {
+                        Reference::parse(&text).map_err(|error| format!("{text:?}: {error}"))
+                    }),
+                    editable,
+                    line: file.lines().line(span.start),
+                    span,
+                });
+                Base::Image(self.images.len() - 1)
+            }
+        };
+        self.stages.push(Stage {
+            index: stage,
+            name,
+            from: index,
+            uses: match base {
+                Base::Stage(earlier) => vec![earlier],
+                _ => Vec::new(),
+            },
+            base,
+            steps: Vec::new(),
+            scope: Scope::of_stage(),
+        });
+    }
+
+    fn step(&mut self, index: usize, globals: &Scope) {
+        let file = self.file;
+        let instruction = self.instructions[index];
+        let state = self.state_after(self.stages.len() - 1);
+        self.references(instruction, &state);
+        let stage = self.stages.last_mut().expect("a step is in a stage");
+        stage.steps.push(Step {
+            instruction: index,
+            ..state
+        });
+        stage.scope.declare(instruction, file, Some(globals));
+    }
+
+    /// The state after the last step of a stage.
+    #[must_use]
+    pub fn state_after(&self, stage: usize) -> Step {
+        let stage = &self.stages[stage];
+        let variables = stage.scope.len();
+        let Some(last) = stage.steps.last() else {
+            if let Base::Stage(parent) = stage.base {
+                let parent = self.state_after(parent);
+                return Step {
+                    variables,
+                    ..parent
+                };
+            }
+            return Step {
+                instruction: stage.from,
+                workdir: None,
+                user: None,
+                shell: None,
+                variables,
+            };
+        };
+        let file = self.file;
+        let instruction = self.instructions[last.instruction];
+        let mut state = last.clone();
+        let resolve = |text: &str| stage.scope.resolve_at(text, file.escape(), last.variables);
+        match instruction.keyword {
+            Keyword::Workdir => {
+                let path = resolve(&instruction.args_text(file.source())).ok();
+                state.workdir = path.and_then(|path| join(last.workdir.as_deref(), &path));
+            }
+            Keyword::User => {
+                let text = instruction.args_text(file.source());
+                state.user = Some(resolve(&text).unwrap_or_else(|_| text.into_owned()));
+            }
+            Keyword::Shell => {
+                state.shell = Some(instruction.list(file.source()));
+            }
+            _ => {}
+        }
+        state.variables = variables;
+        state
+    }
+
+    /// Notes what an instruction copies or mounts from.
+    fn references(&mut self, instruction: &'a Instruction, state: &Step) {
+        let sub = instruction.sub.as_deref().unwrap_or(instruction);
+        let mut found: Vec<(Place, String, std::ops::Range<usize>)> = Vec::new();
+        for flag in &sub.flags {
+            match (sub.keyword, flag.name(), flag.value()) {
+                (Keyword::Copy, "from", Some(value)) => {
+                    found.push((Place::CopyFrom, value.to_owned(), flag.range.clone()));
+                }
+                (Keyword::Run, "mount", Some(value)) => {
+                    let from = value.split(',').find_map(|field| {
+                        let (key, value) = field.split_once('=')?;
+                        key.trim().eq_ignore_ascii_case("from").then_some(value)
+                    });
+                    if let Some(from) = from {
+                        found.push((Place::MountFrom, from.to_owned(), flag.range.clone()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (place, written, range) in found {
+            let source = self.file.source();
+            let current = self.stages.len() - 1;
+            let scope = &self.stages[current].scope;
+            let resolved = if written.contains('$') {
+                scope.resolve_at(&written, self.file.escape(), state.variables)
+            } else {
+                Ok(written.clone())
+            };
+            let stage = resolved.as_ref().ok().and_then(|text| self.stage_of(text));
+            if let Some(stage) = stage {
+                self.stages[current].uses.push(stage);
+                continue;
+            }
+            // The reference is the part of the flag that its value shows.
+            let text = instruction.logical.text(source);
+            let flag = &text[range.clone()];
+            let at = memchr::memmem::rfind(flag, written.as_bytes());
+            let exact = at.and_then(|at| {
+                let start = range.start + at;
+                instruction.logical.exact(start..start + written.len())
+            });
+            let editable = match exact {
+                Some(span) if !written.contains('$') => Editable::At(span),
+                Some(_) => Editable::No("it is made of variables".to_owned()),
+                None => Editable::No("it is broken over lines".to_owned()),
+            };
+            let span = editable
+                .span()
+                .unwrap_or_else(|| instruction.logical.cover(range.clone()));
+            self.images.push(ImageUse {
+                place,
+                reference: resolved.and_then(|text| {
+                    Reference::parse(&text).map_err(|error| format!("{text:?}: {error}"))
+                }),
+                written,
+                editable,
+                line: self.file.lines().line(span.start),
+                span,
+            });
+        }
+    }
+
+    /// The earlier stage that a `--from` value names, by name or index.
+    #[must_use]
+    pub fn stage_of(&self, text: &str) -> Option<usize> {
+        let lower = text.to_lowercase();
+        let current = self.stages.len().checked_sub(1)?;
+        let named = self.stages[..current]
+            .iter()
+            .rposition(|stage| stage.name.as_deref() == Some(&lower));
+        named.or_else(|| text.parse().ok().filter(|&index: &usize| index < current))
+    }
+
+    /// The image that a stage is built on in the end, through earlier stages.
+    #[must_use]
+    pub fn base_image(&self, stage: usize) -> Option<&ImageUse> {
+        let mut stage = stage;
+        loop {
+            match self.stages[stage].base {
+                Base::Image(image) => return Some(&self.images[image]),
+                Base::Scratch => return None,
+                Base::Stage(earlier) => stage = earlier,
+            }
+        }
+    }
+
+    /// `text` with the variables of a step expanded.
+    ///
+    /// # Errors
+    /// Why it can't be told, in words.
+    pub fn resolve(&self, stage: usize, step: &Step, text: &str) -> Result<String, String> {
+        let scope = &self.stages[stage].scope;
+        scope.resolve_at(text, self.file.escape(), step.variables)
+    }
+
+    /// The own-line comments directly above an instruction, without a blank
+    /// line between; an empty span at its start when there are none.
+    #[must_use]
+    pub fn comments_above(&self, instruction: &Instruction) -> Span {
+        let items = self.file.items();
+        let at = items.partition_point(|item| item.span().end <= instruction.span.start);
+        let mut start = instruction.span.start;
+        for item in items[..at].iter().rev() {
+            match item {
+                Item::Comment(span) => start = span.start,
+                _ => break,
+            }
+        }
+        Span {
+            start,
+            end: instruction.span.start,
+        }
+    }
+}
+
+/// `path` from `workdir`, cleaned; `None` when a relative path has no known
+/// folder to start from.
+#[must_use]
+pub fn join(workdir: Option<&str>, path: &str) -> Option<String> {
+    let full = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        // The base image's own working directory is not known here.
+        format!("{}/{path}", workdir?)
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in full.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(format!("/{}", parts.join("/")))
+}
+
+fn editable(
+    file: &Dockerfile,
+    instruction: &Instruction,
+    range: std::ops::Range<usize>,
+    written: &str,
+    resolved: Option<&String>,
+    globals: &Scope,
+) -> Editable {
+    let Some(resolved) = resolved else {
+        return Editable::No("what it names is not known".to_owned());
+    };
+    let bare = written.trim_matches('"');
+    if bare == resolved {
+        let quote = usize::from(written.len() != bare.len());
+        let inner = range.start + quote..range.end - quote;
+        return match instruction.logical.exact(inner) {
+            Some(span) => Editable::At(span),
+            None => Editable::No("it is broken over lines".to_owned()),
+        };
+    }
+    let name = bare
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'))
+        .or_else(|| bare.strip_prefix('$'))
+        .filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
+    let Some(name) = name else {
+        return Editable::No(format!("it is made of variables: {written}"));
+    };
+    let Some(place) = globals.default_span(name) else {
+        return Editable::No(format!("the default of ARG {name} can't be edited"));
+    };
+    let text = String::from_utf8_lossy(place.of(file.source()));
+    let quotes = text.len() - text.trim_matches(['"', '\'']).len();
+    let inner = Span {
+        start: place.start + (quotes / 2) as u32,
+        end: place.end - (quotes / 2) as u32,
+    };
+    if inner.of(file.source()) == resolved.as_bytes() {
+        Editable::Argument(inner, name.to_owned())
+    } else {
+        Editable::No(format!("the default of ARG {name} is made of variables"))
+    }
+}

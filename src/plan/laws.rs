@@ -1,0 +1,202 @@
+//! The laws as checks in the product, and the comments by which a file
+//! suppresses a rule.
+
+use crate::model::{Base, Model};
+use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
+use crate::text::EditSet;
+
+/// Law 2: the output parses, and what was not edited is as it was.
+pub(super) fn still_valid(
+    before: &Dockerfile,
+    edits: &EditSet,
+    after: &Dockerfile,
+) -> Result<(), String> {
+    if let Some(error) = after.errors().first() {
+        return Err(format!(
+            "the result has a new syntax error on line {}: {}",
+            error.line, error.message
+        ));
+    }
+    if before.escape() != after.escape() {
+        return Err("the escape directive would change".to_owned());
+    }
+    let directives = |file: &Dockerfile| -> Vec<String> {
+        let names = file.directives().map(|d| d.name.clone());
+        names.collect()
+    };
+    if directives(before) != directives(after) {
+        return Err("a parser directive would be lost".to_owned());
+    }
+    untouched(before, edits, after)?;
+    references(before, after)?;
+    shell(before, after)
+}
+
+/// Every item that no edit touches is in the result, byte for byte, in order.
+fn untouched(before: &Dockerfile, edits: &EditSet, after: &Dockerfile) -> Result<(), String> {
+    let mut items = after.items().iter();
+    for item in before.items() {
+        let span = item.span();
+        let touched = edits.iter().any(|edit| {
+            let inside = edit.span.start > span.start && edit.span.start < span.end;
+            let overlaps = edit.span.start < span.end && edit.span.end > span.start;
+            inside || (overlaps && !edit.span.is_empty())
+        });
+        // The last line may gain the line end that it lacked.
+        let last = span.end as usize == before.source().len();
+        if touched || matches!(item, Item::Blank(_)) || last {
+            continue;
+        }
+        let text = span.of(before.source());
+        let same = |other: &Item| {
+            std::mem::discriminant(other) == std::mem::discriminant(item)
+                && other.span().of(after.source()) == text
+        };
+        if !items.any(same) {
+            let line = before.lines().line(span.start);
+            return Err(format!("line {line} would be lost or read differently"));
+        }
+    }
+    Ok(())
+}
+
+fn mounts(file: &Dockerfile) -> Vec<String> {
+    let flags = file.instructions().flat_map(|it| &it.flags);
+    let mounts = flags.filter(|flag| flag.name() == "mount");
+    mounts.map(|flag| flag.word.clone()).collect()
+}
+
+/// Digests and mounts stay, and every `--from` still names a stage or image.
+fn references(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
+    let (old, new) = (Model::of(before), Model::of(after));
+    let kept = mounts(after);
+    for mount in mounts(before) {
+        if !kept.contains(&mount) {
+            return Err(format!("{mount} would be lost"));
+        }
+    }
+    let digests = |model: &Model<'_>| -> Vec<String> {
+        let images = model.images.iter();
+        images
+            .filter_map(|image| image.reference.as_ref().ok()?.digest().map(str::to_owned))
+            .collect()
+    };
+    let kept = digests(&new);
+    for digest in digests(&old) {
+        if !kept.contains(&digest) {
+            return Err(format!("the digest {digest} would be lost"));
+        }
+    }
+    if new.stages.len() < old.stages.len() {
+        return Err("a stage would be lost".to_owned());
+    }
+    // A number in `--from=0` names another stage once one stands before it.
+    if new.stages.len() > old.stages.len() {
+        for stage in &new.stages {
+            if let Base::Stage(earlier) = stage.base
+                && earlier >= stage.index
+            {
+                return Err("the stage graph would have a cycle".to_owned());
+            }
+        }
+    }
+    let targets = |model: &Model<'_>| -> Vec<String> {
+        let names = model.stages.iter().filter_map(|stage| stage.name.clone());
+        names.collect()
+    };
+    let kept = targets(&new);
+    for name in targets(&old) {
+        if !kept.contains(&name) {
+            return Err(format!("the stage {name} would be lost"));
+        }
+    }
+    Ok(())
+}
+
+/// Shell that parsed still parses.
+fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
+    use crate::syntax::shell;
+    let body = |file: &Dockerfile, it: &Instruction| -> Option<Vec<u8>> {
+        let plain = it.keyword == Keyword::Run && it.json.is_none() && it.heredocs.is_empty();
+        plain.then(|| it.logical.text(file.source())[it.args.clone()].to_vec())
+    };
+    let known: std::collections::HashSet<Vec<u8>> =
+        before.instructions().filter_map(|it| body(before, it)).collect();
+    for it in after.instructions() {
+        let Some(text) = body(after, it) else { continue };
+        if !known.contains(&text) && !shell::parse(&text).is_valid() {
+            return Err(format!(
+                "the shell of the RUN on line {} of the result would not parse",
+                it.start_line
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the file's own comments ask to be left alone.
+pub(super) struct Suppressions {
+    /// Rules (empty: all), the reason, and the lines that it is about
+    /// (`None`: the whole file).
+    rows: Vec<(Vec<String>, String, Option<(usize, usize)>)>,
+}
+
+impl Suppressions {
+    /// The reason given, where the rule is suppressed on that line.
+    pub(super) fn reason(&self, rule: &str, line: usize) -> Option<String> {
+        self.rows
+            .iter()
+            .find(|(rules, _, lines)| {
+                (rules.is_empty() || rules.iter().any(|r| r == rule))
+                    && lines.is_none_or(|(first, last)| (first..=last).contains(&line))
+            })
+            .map(|(_, why, _)| why.clone())
+    }
+}
+
+/// Reads `# dfmigrate: ignore[rule, …] reason` above an instruction and
+/// `# dfmigrate: file-ignore[rule, …] reason` anywhere.
+pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
+    let mut rows = Vec::new();
+    let items = file.items();
+    for (index, item) in items.iter().enumerate() {
+        let Item::Comment(span) = item else { continue };
+        let text = String::from_utf8_lossy(span.of(file.source()));
+        let Some((verb, rest)) = text
+            .trim()
+            .trim_start_matches('#')
+            .trim_start()
+            .strip_prefix("dfmigrate:")
+            .map(|rest| {
+                let rest = rest.trim_start();
+                let end = rest
+                    .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
+                    .unwrap_or(rest.len());
+                rest.split_at(end)
+            })
+        else {
+            continue;
+        };
+        let (rules, why) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            Some((rules, why)) => (
+                rules.split(',').map(|r| r.trim().to_owned()).collect(),
+                why.trim().to_owned(),
+            ),
+            None => (Vec::new(), rest.trim().to_owned()),
+        };
+        match verb {
+            "file-ignore" => rows.push((rules, why, None)),
+            "ignore" => {
+                let next = items[index..].iter().find_map(|item| match item {
+                    Item::Instruction(it) => Some((it.start_line, it.end_line)),
+                    _ => None,
+                });
+                if let Some(lines) = next {
+                    rows.push((rules, why, Some(lines)));
+                }
+            }
+            _ => {}
+        }
+    }
+    Suppressions { rows }
+}

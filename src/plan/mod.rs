@@ -1,0 +1,273 @@
+//! From proposals to what is done: selection, conflicts, and the laws.
+//!
+//! A [`Plan`] is what every mode reads, so that what is written is what was
+//! shown. A rewrite that breaks a law is held for that file, and said.
+
+mod laws;
+
+use std::collections::HashSet;
+
+use crate::facts::Files;
+use crate::model::Model;
+use crate::rules::{self, Context, Proposals, Refusal, Rewrite, Safety};
+use crate::syntax::{self, Dockerfile, SyntaxError};
+use crate::text::EditSet;
+
+/// What the user wants done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The lowest grade that is chosen.
+    pub grade: Safety,
+    /// Only these rules; all when empty.
+    pub select: HashSet<String>,
+    /// Not these rules.
+    pub ignore: HashSet<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            grade: Safety::Review,
+            select: HashSet::new(),
+            ignore: HashSet::new(),
+        }
+    }
+}
+
+impl Options {
+    fn wants(&self, rule: &str) -> bool {
+        (self.select.is_empty() || self.select.contains(rule)) && !self.ignore.contains(rule)
+    }
+}
+
+/// Why a proposal is not done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Its grade is under the one asked for.
+    BelowGrade,
+    /// It touches the same bytes as this rewrite, which comes first.
+    Conflict(&'static str),
+    /// A comment in the file asks for it to be left.
+    Suppressed(String),
+    /// It would break a law: which, and how.
+    Breaks(String),
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BelowGrade => f.write_str("its grade is below the one asked for"),
+            Self::Conflict(rule) => write!(f, "it changes the same lines as {rule}"),
+            Self::Suppressed(why) if why.is_empty() => f.write_str("a comment says to leave it"),
+            Self::Suppressed(why) => write!(f, "a comment says to leave it: {why}"),
+            Self::Breaks(law) => write!(f, "it would break a law: {law}"),
+        }
+    }
+}
+
+/// A rewrite that was proposed and is not done.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The rewrite.
+    pub rewrite: Rewrite,
+    /// Why it is held.
+    pub reason: Reason,
+}
+
+/// What is to be done to one file. Chosen and held are all that was proposed.
+#[derive(Debug)]
+pub struct Plan {
+    /// The file as it is.
+    pub before: Dockerfile,
+    /// The rewrites to make, in order of place.
+    pub chosen: Vec<Rewrite>,
+    /// Those held back, with the reason.
+    pub held: Vec<Held>,
+    /// What the rules looked at and left alone.
+    pub refusals: Vec<Refusal>,
+    /// The edits of the chosen rewrites.
+    pub edits: EditSet,
+    /// The file after them; equal to `before` when nothing is chosen.
+    pub after: Vec<u8>,
+}
+
+impl Plan {
+    /// Why the file can't be worked on; empty when it can.
+    #[must_use]
+    pub fn errors(&self) -> &[SyntaxError] {
+        self.before.errors()
+    }
+
+    /// Whether something would change.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        !self.edits.is_empty()
+    }
+}
+
+/// Plans the rewrites of one file. A file with syntax errors gets none.
+#[must_use]
+pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
+    let before = syntax::parse(source);
+    if !before.errors().is_empty() {
+        let after = before.source().to_vec();
+        return Plan {
+            before,
+            chosen: Vec::new(),
+            held: Vec::new(),
+            refusals: Vec::new(),
+            edits: EditSet::default(),
+            after,
+        };
+    }
+    let Choice {
+        mut chosen,
+        mut held,
+        refusals,
+    } = choose(&before, files, options);
+    let mut edits = merged(&chosen);
+    let mut after = edits.apply(before.source());
+    if !edits.is_empty()
+        && let Err(broken) = lawful(&before, &edits, &after, files, options)
+    {
+        // Which one is it? Each is tried alone, then what is left together.
+        let mut kept = Vec::new();
+        let alone = chosen.len() == 1;
+        for rewrite in chosen.drain(..) {
+            let edits = rewrite.edits.clone();
+            let after = edits.apply(before.source());
+            let verdict = if alone {
+                Err(broken.clone())
+            } else {
+                lawful(&before, &edits, &after, files, options)
+            };
+            match verdict {
+                Ok(()) => kept.push(rewrite),
+                Err(law) => held.push(Held {
+                    rewrite,
+                    reason: Reason::Breaks(law),
+                }),
+            }
+        }
+        edits = merged(&kept);
+        after = edits.apply(before.source());
+        if !edits.is_empty()
+            && let Err(law) = lawful(&before, &edits, &after, files, options)
+        {
+            for rewrite in kept.drain(..) {
+                held.push(Held {
+                    rewrite,
+                    reason: Reason::Breaks(law.clone()),
+                });
+            }
+            edits = EditSet::default();
+            after = before.source().to_vec();
+        }
+        chosen = kept;
+    }
+    Plan {
+        before,
+        chosen,
+        held,
+        refusals,
+        edits,
+        after,
+    }
+}
+
+struct Choice {
+    chosen: Vec<Rewrite>,
+    held: Vec<Held>,
+    refusals: Vec<Refusal>,
+}
+
+/// Runs the rules and settles grade and conflicts.
+fn choose(file: &Dockerfile, files: &dyn Files, options: &Options) -> Choice {
+    let model = Model::of(file);
+    let cx = Context {
+        file,
+        model: &model,
+        files,
+    };
+    let mut proposals = Proposals::default();
+    for rule in rules::all() {
+        if options.wants(rule.meta().id) {
+            rule.propose(&cx, &mut proposals);
+        }
+    }
+    let Proposals {
+        mut rewrites,
+        refusals,
+    } = proposals;
+    // A stable sort: within a grade the order of the rules stands.
+    rewrites.sort_by_key(|rewrite| std::cmp::Reverse(rewrite.safety()));
+    let suppressed = laws::suppressions(file);
+    let mut held = Vec::new();
+    let mut eligible: Vec<Rewrite> = Vec::new();
+    for rewrite in rewrites {
+        let line = file.lines().line(rewrite.at.start);
+        let reason = if let Some(why) = suppressed.reason(rewrite.rule, line) {
+            Reason::Suppressed(why)
+        } else if rewrite.safety() < options.grade || rewrite.safety() == Safety::Manual {
+            Reason::BelowGrade
+        } else {
+            eligible.push(rewrite);
+            continue;
+        };
+        held.push(Held { rewrite, reason });
+    }
+    let clash = |a: &Rewrite, b: &Rewrite| a.edits.merge(&b.edits).is_err();
+    let order: Vec<Option<&'static str>> = eligible
+        .iter()
+        .map(|rewrite| {
+            let covers = |other: &&Rewrite| {
+                other.includes.contains(&rewrite.rule) && clash(other, rewrite)
+            };
+            eligible.iter().find(covers).map(|other| other.rule)
+        })
+        .collect();
+    let mut chosen: Vec<Rewrite> = Vec::new();
+    for (rewrite, covered) in eligible.into_iter().zip(order) {
+        let before = chosen.iter().find(|other| clash(other, &rewrite));
+        match covered.or_else(|| before.map(|other| other.rule)) {
+            Some(rule) => held.push(Held {
+                rewrite,
+                reason: Reason::Conflict(rule),
+            }),
+            None => chosen.push(rewrite),
+        }
+    }
+    chosen.sort_by_key(|rewrite| rewrite.at.start);
+    Choice {
+        chosen,
+        held,
+        refusals,
+    }
+}
+
+fn merged(rewrites: &[Rewrite]) -> EditSet {
+    rewrites.iter().fold(EditSet::default(), |all, rewrite| {
+        all.merge(&rewrite.edits)
+            .expect("conflicting rewrites were held")
+    })
+}
+
+/// Whether the laws hold for these edits, or which is broken and how.
+fn lawful(
+    before: &Dockerfile,
+    edits: &EditSet,
+    after: &[u8],
+    files: &dyn Files,
+    options: &Options,
+) -> Result<(), String> {
+    let after = syntax::parse(after);
+    laws::still_valid(before, edits, &after)?;
+    let again = choose(&after, files, options);
+    if let Some(rewrite) = again.chosen.first() {
+        return Err(format!(
+            "a second run would propose more: {} ({})",
+            rewrite.title, rewrite.rule
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! How a plan is shown. The only types here that serialize; nothing else in
+//! the library knows of JSON output.
+
+mod diff;
+mod inspect;
+mod review;
+mod safe;
+
+pub use diff::{PatchName, patch, review_diff};
+pub use inspect::inspect_line;
+pub use review::{Counts, review};
+pub use safe::visible;
+
+use anstyle::{AnsiColor, Style};
+
+/// The styles of a terminal; plain text when they are not wanted is the
+/// caller's choice of stream.
+pub mod style {
+    use super::{AnsiColor, Style};
+
+    /// Paths.
+    pub const PATH: Style = Style::new().bold();
+    /// Removed lines and errors.
+    pub const OLD: Style = AnsiColor::Red.on_default();
+    /// Added lines and the grade `safe`.
+    pub const NEW: Style = AnsiColor::Green.on_default();
+    /// Hunk headers.
+    pub const HUNK: Style = AnsiColor::Cyan.on_default();
+    /// The grade `review`, and doubts.
+    pub const DOUBT: Style = AnsiColor::Yellow.on_default();
+    /// What matters less.
+    pub const DIM: Style = Style::new().dimmed();
+}

@@ -1,0 +1,136 @@
+//! The explained review of one file.
+
+use std::fmt::Write as _;
+
+use super::{review_diff, style, visible};
+use crate::plan::{Plan, Reason};
+use crate::rules::{Rewrite, Safety};
+
+/// What a run found, over its files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Files that were looked at.
+    pub files: usize,
+    /// Files that would change, or did.
+    pub changed: usize,
+    /// Chosen rewrites that are safe.
+    pub safe: usize,
+    /// Chosen rewrites to review.
+    pub review: usize,
+    /// Rewrites held back.
+    pub held: usize,
+    /// What was looked at and left alone.
+    pub left: usize,
+    /// Files that could not be read, parsed or written.
+    pub failed: usize,
+}
+
+impl Counts {
+    /// Adds what a plan holds.
+    pub fn add(&mut self, plan: &Plan) {
+        self.files += 1;
+        self.changed += usize::from(plan.changes());
+        for rewrite in &plan.chosen {
+            match rewrite.safety() {
+                Safety::Safe => self.safe += 1,
+                _ => self.review += 1,
+            }
+        }
+        self.held += plan.held.len();
+        self.left += plan.refusals.len();
+    }
+
+    /// Adds the counts of another part of the run.
+    pub fn merge(&mut self, other: Self) {
+        self.files += other.files;
+        self.changed += other.changed;
+        self.safe += other.safe;
+        self.review += other.review;
+        self.held += other.held;
+        self.left += other.left;
+        self.failed += other.failed;
+    }
+}
+
+fn grade(safety: Safety) -> (anstyle::Style, &'static str) {
+    let style = match safety {
+        Safety::Safe => style::NEW,
+        Safety::Review => style::DOUBT,
+        Safety::Manual => style::OLD,
+    };
+    (style, safety.name())
+}
+
+fn rewrite_lines(out: &mut String, shown: &str, plan: &Plan, rewrite: &Rewrite) {
+    let line = plan.before.lines().line(rewrite.at.start);
+    let (colour, name) = grade(rewrite.safety());
+    let bold = style::PATH;
+    let dim = style::DIM;
+    let doubt = style::DOUBT;
+    let _ = writeln!(
+        out,
+        "  {bold}{}{bold:#} {dim}[{}, {dim:#}{colour}{name}{colour:#}{dim}]{dim:#}  {}:{line}",
+        visible(&rewrite.title),
+        rewrite.rule,
+        visible(shown),
+    );
+    for reason in &rewrite.because {
+        let _ = writeln!(out, "      because {}", visible(reason));
+    }
+    for caveat in rewrite.caveats() {
+        let _ = writeln!(out, "      {doubt}but{doubt:#} {}", visible(caveat));
+    }
+}
+
+/// The review of one file for a terminal; empty when there is nothing to say.
+/// `all` also says what was looked at and left alone in files without changes.
+#[must_use]
+pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
+    let mut out = String::new();
+    let path = style::PATH;
+    let silent = |reason: &Reason| matches!(reason, Reason::Conflict(_));
+    let held: Vec<_> = plan
+        .held
+        .iter()
+        .filter(|held| all || !silent(&held.reason))
+        .collect();
+    let says = plan.changes() || !held.is_empty() || !plan.refusals.is_empty();
+    if !says {
+        return out;
+    }
+    let _ = writeln!(out, "{path}{}{path:#}", visible(shown));
+    for rewrite in &plan.chosen {
+        rewrite_lines(&mut out, shown, plan, rewrite);
+    }
+    for held in held {
+        rewrite_lines(&mut out, shown, plan, &held.rewrite);
+        let _ = writeln!(out, "      held back: {}", visible(&held.reason.to_string()));
+    }
+    for refusal in &plan.refusals {
+        let superseded = plan
+            .chosen
+            .iter()
+            .any(|rewrite| rewrite.includes.contains(&refusal.rule));
+        if superseded && !all {
+            continue;
+        }
+        let line = plan.before.lines().line(refusal.at.start);
+        let dim = style::DIM;
+        let _ = writeln!(
+            out,
+            "  left alone {dim}[{}]{dim:#}  {}:{line}\n      {}",
+            refusal.rule,
+            visible(shown),
+            visible(&refusal.why)
+        );
+        if let Some(remedy) = &refusal.remedy {
+            let _ = writeln!(out, "      to have it: {}", visible(remedy));
+        }
+    }
+    if plan.changes() {
+        out.push('\n');
+        out.push_str(&review_diff(shown, plan.before.source(), &plan.after));
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,199 @@
+//! The rules: each proposes rewrites of one kind, or says why it leaves a
+//! file alone. One rule per file; [`all`] lists them in order of precedence.
+//!
+//! Architecture invariants: a rule is pure and synchronous; it sees the file
+//! through [`Context`] alone; rules don't call each other (what two need lives
+//! in `model` or `catalog`).
+
+use crate::facts::Files;
+use crate::model::Model;
+use crate::syntax::Dockerfile;
+use crate::text::{Edit, EditSet, Overlap, Span};
+
+/// How sure a rewrite is. Ordered: `Manual < Review < Safe`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Safety {
+    /// Said, never written.
+    Manual,
+    /// A person should look before it is merged.
+    Review,
+    /// Proven to keep the meaning.
+    Safe,
+}
+
+impl Safety {
+    /// Its name in reports and flags.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Review => "review",
+            Self::Safe => "safe",
+        }
+    }
+}
+
+/// What a rule is.
+#[derive(Debug)]
+pub struct Meta {
+    /// Its identifier, as in `--select`.
+    pub id: &'static str,
+    /// One line on what it does.
+    pub summary: &'static str,
+    /// The best grade that its rewrites can have.
+    pub best: Safety,
+    /// The whole story: what it does, why, when it holds back, its grade.
+    pub docs: &'static str,
+}
+
+/// A proposal: the unit of consent, all of its edits or none.
+#[derive(Clone, Debug)]
+pub struct Rewrite {
+    /// The rule that proposes it.
+    pub rule: &'static str,
+    /// What it does, in one line.
+    pub title: String,
+    /// Why it holds: the proofs and reasons, a line each.
+    pub because: Vec<String>,
+    /// What it is about.
+    pub at: Span,
+    /// The edits.
+    pub edits: EditSet,
+    /// Rules whose work on the same bytes it does as well: where both could be
+    /// made, this one is.
+    pub includes: &'static [&'static str],
+    /// How sure it is.
+    safety: Safety,
+    /// Each doubt, in words.
+    caveats: Vec<String>,
+}
+
+impl Rewrite {
+    /// A rewrite with the best grade of its rule.
+    ///
+    /// # Errors
+    /// [`Overlap`] when the edits clash with each other.
+    pub fn new(
+        meta: &'static Meta,
+        title: impl Into<String>,
+        at: Span,
+        edits: Vec<Edit>,
+    ) -> Result<Self, Overlap> {
+        Ok(Self {
+            rule: meta.id,
+            title: title.into(),
+            because: Vec::new(),
+            at,
+            edits: EditSet::new(edits)?,
+            includes: &[],
+            safety: meta.best,
+            caveats: Vec::new(),
+        })
+    }
+
+    /// Adds a reason.
+    pub fn because(&mut self, reason: impl Into<String>) {
+        self.because.push(reason.into());
+    }
+
+    /// Adds a doubt: a rewrite with one is at most [`Safety::Review`].
+    pub fn caveat(&mut self, doubt: impl Into<String>) {
+        self.caveats.push(doubt.into());
+        self.lower(Safety::Review);
+    }
+
+    /// Lowers the grade; never raises it.
+    pub fn lower(&mut self, to: Safety) {
+        self.safety = self.safety.min(to);
+    }
+
+    /// How sure it is.
+    #[must_use]
+    pub fn safety(&self) -> Safety {
+        self.safety
+    }
+
+    /// Its doubts.
+    #[must_use]
+    pub fn caveats(&self) -> &[String] {
+        &self.caveats
+    }
+}
+
+/// Why a rule leaves something alone that it looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// The rule.
+    pub rule: &'static str,
+    /// What stands in the way.
+    pub at: Span,
+    /// Why, in words.
+    pub why: String,
+    /// What a person can do about it.
+    pub remedy: Option<String>,
+}
+
+/// What the rules have to say of one file.
+#[derive(Debug, Default)]
+pub struct Proposals {
+    /// Rewrites, in the order of the rules.
+    pub rewrites: Vec<Rewrite>,
+    /// What was looked at and left alone.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Proposals {
+    /// Notes that a rule leaves something alone.
+    pub fn refuse(&mut self, meta: &'static Meta, at: Span, why: impl Into<String>) {
+        self.refusals.push(Refusal {
+            rule: meta.id,
+            at,
+            why: why.into(),
+            remedy: None,
+        });
+    }
+}
+
+/// What a rule may look at.
+pub struct Context<'a> {
+    /// The tree.
+    pub file: &'a Dockerfile,
+    /// What it means.
+    pub model: &'a Model<'a>,
+    /// The build context.
+    pub files: &'a dyn Files,
+}
+
+/// A rule.
+pub trait Rule: Sync {
+    /// What it is.
+    fn meta(&self) -> &'static Meta;
+    /// Adds its rewrites and refusals for one file.
+    fn propose(&self, cx: &Context<'_>, out: &mut Proposals);
+}
+
+/// Declares the rules, in order of precedence: where two clash at the same
+/// grade, the earlier one wins.
+macro_rules! rules {
+    ($($module:ident :: $rule:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// All rules, in order of precedence.
+        #[must_use]
+        pub fn all() -> &'static [&'static dyn Rule] {
+            &[$(&$module::$rule),*]
+        }
+    };
+}
+
+rules! {
+    pin_codename::PinCodename,
+    multi_stage::MultiStage,
+    slim_base::SlimBase,
+}
+
+/// The rule of that name.
+#[must_use]
+pub fn find(id: &str) -> Option<&'static dyn Rule> {
+    all().iter().copied().find(|rule| rule.meta().id == id)
+}

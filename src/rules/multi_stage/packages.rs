@@ -1,0 +1,260 @@
+//! System packages: which the final stage needs.
+
+use crate::model::sources::Sources;
+use super::{Outcome, Shape, Subject, short, unique};
+use crate::catalog::packages::{self, Class};
+use crate::catalog::{commands, variants};
+use crate::model::effects::{AptPackage, What};
+use crate::text::Span;
+
+/// A Debian package, or a command, that something needs at run time.
+pub(super) struct Need {
+    /// The package.
+    pub package: String,
+    /// What needs it.
+    pub by: String,
+}
+
+/// What the final stage installs.
+#[derive(Default)]
+pub(super) struct Packages {
+    /// By the index of the effect that installed them: what is installed again.
+    pub kept: Vec<(usize, Vec<String>)>,
+    /// What the full image had of itself.
+    pub added: Vec<String>,
+    /// Reasons.
+    pub because: Vec<String>,
+    /// Doubts.
+    pub caveats: Vec<String>,
+}
+
+/// Programs of the full image that a program which has to run in the slim one
+/// can't simply be given: with them, it needs the full image.
+const TOOLCHAIN: [&str; 10] = [
+    "c++", "cc", "cmake", "g++", "gcc", "git", "hg", "make", "pkg-config", "svn",
+];
+
+pub(super) fn sort(
+    subject: &Subject<'_, '_>,
+    shape: &Shape,
+    sources: &Sources,
+) -> Outcome<Packages> {
+    let mut out = Packages::default();
+    let mut installed: Vec<String> = Vec::new();
+    let mut build_only: Vec<&str> = Vec::new();
+    let mut mapped: Vec<String> = Vec::new();
+    let demanded = |command: &str| -> Option<String> {
+        let direct = subject.runtime.demands.iter().find(|d| d.command == command);
+        direct
+            .map(|d| d.via.clone())
+            .or_else(|| sources.starts(command))
+    };
+    let sources_changed = subject
+        .ledger
+        .effects
+        .iter()
+        .find(|e| e.what == What::AptSource);
+    for (index, effect) in subject.ledger.effects.iter().enumerate() {
+        let What::AptInstall { packages, .. } = &effect.what else {
+            continue;
+        };
+        let mut kept: Vec<String> = Vec::new();
+        for package in packages {
+            let AptPackage { name, word } = package;
+            if word.contains('/') && word.starts_with(['.', '/']) {
+                return subject.refuse(
+                    effect.span,
+                    format!("`{word}` is a package file: whether it is needed at run time is not known"),
+                );
+            }
+            match packages::class_of(name, subject.codename) {
+                Class::BuildOnly => {
+                    let of = |command: &str| {
+                        commands::package_of(command, subject.codename) == Some(name.as_str())
+                            || command == name
+                    };
+                    let runs = subject.runtime.demands.iter().find(|d| of(&d.command));
+                    let runs = runs
+                        .map(|d| (d.command.clone(), d.via.clone()))
+                        .or_else(|| sources.started().find(|(c, _)| of(c)));
+                    if let Some((command, via)) = runs {
+                        return toolchain(subject, effect.span, &command, &via);
+                    }
+                    build_only.push(name);
+                }
+                Class::Dev => match packages::runtime_of(name, subject.codename) {
+                    Some(runtime) => {
+                        let mut names = Vec::new();
+                        for library in runtime.packages {
+                            let has = variants::has_package(
+                                &subject.image,
+                                "slim",
+                                subject.codename,
+                                library,
+                            );
+                            names.push(library);
+                            if has != Some(true) && !kept.iter().any(|k| k == library) {
+                                kept.push(library.to_owned());
+                            }
+                        }
+                        let names = if names.is_empty() {
+                            "no library".to_owned()
+                        } else {
+                            names.join(", ")
+                        };
+                        mapped.push(format!("{name} → {names}"));
+                    }
+                    None => {
+                        out.caveats.push(format!(
+                            "line {}: which libraries {name} stands for on {} is not known, so it is kept whole",
+                            effect.line, subject.codename
+                        ));
+                        kept.push(word.clone());
+                    }
+                },
+                Class::ToolIfDemanded { commands: tools } => {
+                    let mut tools = tools.into_iter();
+                    if let Some(via) = tools.find_map(|tool| demanded(tool)) {
+                        out.because
+                            .push(format!("line {}: {name} is kept: {via} runs it", effect.line));
+                        kept.push(word.clone());
+                    } else if sources.complete {
+                        build_only.push(name);
+                    } else {
+                        kept.push(word.clone());
+                    }
+                }
+                Class::Runtime | Class::Unknown => kept.push(word.clone()),
+            }
+        }
+        if kept.is_empty() {
+            continue;
+        }
+        if !effect.direct {
+            return subject.refuse(
+                effect.span,
+                format!(
+                    "`{}` installs packages that may be needed at run time ({}) inside a script or a branch",
+                    short(&effect.text),
+                    kept.join(", ")
+                ),
+            );
+        }
+        if let Some(source) = sources_changed {
+            return subject.refuse(
+                source.span,
+                format!(
+                    "`{}` changes where packages come from, and {} may be needed at run time",
+                    short(&source.text),
+                    kept.join(", ")
+                ),
+            );
+        }
+        installed.extend(kept.iter().cloned());
+        out.kept.push((index, kept));
+    }
+    if !build_only.is_empty() {
+        let names = unique(build_only.into_iter());
+        out.because.push(format!(
+            "only the build stage needs {}: nothing that runs starts {}",
+            names.join(", "),
+            if names.len() == 1 { "it" } else { "them" }
+        ));
+    }
+    if !mapped.is_empty() {
+        out.because.push(format!(
+            "on {}, the libraries behind the headers are: {}",
+            subject.codename,
+            mapped.join("; ")
+        ));
+    }
+    added(subject, shape, sources, &installed, &mut out)?;
+    Ok(out)
+}
+
+fn toolchain<T>(subject: &Subject<'_, '_>, at: Span, command: &str, via: &str) -> Outcome<T> {
+    subject.refuse(
+        at,
+        format!("{via} runs `{command}`, which the slim image does not have: the program needs the full image"),
+    )
+}
+
+/// What the full image had of itself and the slim one lacks.
+fn added(
+    subject: &Subject<'_, '_>,
+    shape: &Shape,
+    sources: &Sources,
+    installed: &[String],
+    out: &mut Packages,
+) -> Outcome<()> {
+    let add = |package: &str, why: String, out: &mut Packages| {
+        if installed.iter().any(|p| p == package) || out.added.iter().any(|p| p == package) {
+            return;
+        }
+        out.added.push(package.to_owned());
+        out.because.push(why);
+    };
+    let provided = |command: &str| -> bool {
+        variants::provides(&subject.image, "slim", subject.codename, command) == Some(true)
+            || commands::in_slim(command, subject.codename) == Some(true)
+            || commands::package_of(command, subject.codename)
+                .is_some_and(|package| installed.iter().any(|p| p == package))
+    };
+    let mut wanted: Vec<(String, String, Span)> = Vec::new();
+    for demand in &subject.runtime.demands {
+        // A path of its own is a file that is copied, or one of the image.
+        let own = demand.program.contains('/')
+            && !["/bin/", "/usr/bin/", "/sbin/", "/usr/sbin/", "/usr/local/bin/"]
+                .iter()
+                .any(|folder| demand.program.starts_with(folder));
+        if !own {
+            let span = subject.line_span(demand.line);
+            wanted.push((demand.command.clone(), demand.via.clone(), span));
+        }
+    }
+    for (command, via) in sources.started() {
+        wanted.push((command, via, Span::default()));
+    }
+    for (command, via, at) in wanted {
+        let Some(package) = commands::in_full(&command, subject.codename) else {
+            continue;
+        };
+        if provided(&command) {
+            continue;
+        }
+        if TOOLCHAIN.contains(&command.as_str()) {
+            if installed.iter().any(|p| p == package) {
+                continue;
+            }
+            return subject.advise(
+                at,
+                format!("{via} runs `{command}`, which {}:{} has and {}:{} has not", subject.image, subject.tag, subject.image, subject.slim),
+                &format!("if it is needed, install `{package}` in this file with apt-get and run again"),
+            );
+        }
+        add(
+            package,
+            format!("{package} is added: {via} runs `{command}`, which the full image has and the slim one has not"),
+            out,
+        );
+        if matches!(command.as_str(), "curl" | "wget" | "openssl")
+            && variants::has_ca_certificates(&subject.image, "slim", subject.codename) != Some(true)
+        {
+            let why = format!("ca-certificates is added: `{command}` needs it and only recommends it");
+            add("ca-certificates", why, out);
+        }
+    }
+    for need in &shape.needs {
+        let slim = variants::has_package(&subject.image, "slim", subject.codename, &need.package);
+        let full = variants::has_package(&subject.image, "full", subject.codename, &need.package);
+        if slim == Some(true) || full == Some(false) {
+            continue;
+        }
+        add(
+            &need.package,
+            format!("{} is added: {} needs it, and the full image has it", need.package, need.by),
+            out,
+        );
+    }
+    Ok(())
+}

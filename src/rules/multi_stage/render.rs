@@ -1,0 +1,502 @@
+//! The text of the final stage, and the edits that put it there.
+
+use super::artifacts::{Artifact, link, replayed};
+use super::packages::Packages;
+use super::{Outcome, Shape, Subject, short};
+use crate::model::effects::{Effect, What};
+use crate::syntax::{Instruction, Item, Keyword};
+use crate::text::{Edit, Span};
+
+const NODE: &str = include_str!("../../../templates/node.Dockerfile");
+const PYTHON: &str = include_str!("../../../templates/python.Dockerfile");
+
+/// Stage names that say that something is built there.
+const BUILD_NAMES: [&str; 8] = [
+    "build", "builder", "build-stage", "build-env", "compile", "deps", "install", "dependencies",
+];
+
+/// A line over this many characters is broken.
+const WIDTH: usize = 100;
+
+struct Block {
+    text: String,
+    /// It has to come after the files are copied.
+    after_files: bool,
+    /// It is a USER: what follows may no longer be root.
+    user: bool,
+    /// The folder that a WORKDIR makes.
+    workdir: Option<String>,
+}
+
+impl Block {
+    fn plain(text: String) -> Self {
+        Self {
+            text,
+            after_files: false,
+            user: false,
+            workdir: None,
+        }
+    }
+}
+
+pub(super) fn edits(
+    subject: &Subject<'_, '_>,
+    shape: &Shape,
+    packages: &Packages,
+    artifacts: &[Artifact],
+) -> Outcome<Vec<Edit>> {
+    let file = subject.cx.file;
+    let source = file.source();
+    let steps = &subject.stage.steps;
+    let model = subject.cx.model;
+    let works = |it: &Instruction| {
+        matches!(it.keyword, Keyword::Copy | Keyword::Add | Keyword::Run)
+    };
+    let Some(last) = steps
+        .iter()
+        .rposition(|step| works(model.instructions[step.instruction]))
+    else {
+        return subject.refuse(Span::default(), "nothing is copied or run in it");
+    };
+    let (before, tail) = steps.split_at(last + 1);
+    let lower = subject.from.logical.text(source)[subject.from.name.clone()]
+        .iter()
+        .all(u8::is_ascii_lowercase);
+    let word = |keyword: &str| {
+        if lower { keyword.to_lowercase() } else { keyword.to_owned() }
+    };
+    let eol = if source[..subject.from.span.end as usize].ends_with(b"\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
+
+    let mut edits = Vec::new();
+    let (build, named) = names(subject, &word, &mut edits);
+
+    // What the final stage says, in the order of the file.
+    let text_of = |it: &Instruction| {
+        String::from_utf8_lossy(it.code(source).of(source)).into_owned()
+    };
+    let arguments = used_arguments(subject, before.iter().chain(tail).map(|s| s.instruction));
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut copied_yet = false;
+    for (position, step) in before.iter().enumerate() {
+        let it = model.instructions[step.instruction];
+        match it.keyword {
+            Keyword::Copy | Keyword::Add => copied_yet = true,
+            Keyword::Run => {
+                if let Some((text, after_files)) = replay(subject, shape, packages, step.instruction, &word)? {
+                    blocks.push(Block {
+                        after_files: after_files && copied_yet,
+                        ..Block::plain(text)
+                    });
+                }
+            }
+            Keyword::Env | Keyword::Shell => blocks.push(Block::plain(text_of(it))),
+            Keyword::Arg => {
+                let pairs = it.pairs(source, file.escape());
+                if pairs.iter().any(|pair| arguments.contains(&pair.key.to_string())) {
+                    blocks.push(Block::plain(text_of(it)));
+                }
+            }
+            Keyword::Workdir => {
+                let state = before.get(position + 1).map_or_else(
+                    || model.state_after(subject.stage.index).workdir,
+                    |next| next.workdir.clone(),
+                );
+                blocks.push(Block {
+                    workdir: state,
+                    ..Block::plain(text_of(it))
+                });
+            }
+            Keyword::User => blocks.push(Block {
+                user: true,
+                ..Block::plain(text_of(it))
+            }),
+            _ => {
+                // It is about the image that runs, so it moves there with the
+                // comments that describe it.
+                let comments = model.comments_above(it);
+                let span = Span {
+                    start: comments.start,
+                    end: it.span.end,
+                };
+                let text = Span {
+                    start: comments.start,
+                    end: it.code(source).end,
+                };
+                blocks.push(Block {
+                    after_files: it.keyword == Keyword::Volume,
+                    ..Block::plain(String::from_utf8_lossy(text.of(source)).into_owned())
+                });
+                edits.push(Edit::delete(with_blank(subject, span)));
+            }
+        }
+    }
+
+    let copies = copy_lines(artifacts, &build, &word);
+    let at = blocks
+        .iter()
+        .position(|block| block.after_files || block.user)
+        .unwrap_or(blocks.len());
+    let mut after: Vec<Block> = blocks.split_off(at);
+    // A folder that WORKDIR makes belongs to root; COPY --chown makes it right.
+    let owned = |dir: &str| {
+        artifacts.iter().any(|a| {
+            (a.owner.is_some() || a.folder_owner.is_some())
+                && (a.path == dir || a.path.starts_with(&format!("{}/", dir.trim_end_matches('/'))) || dir.starts_with(&format!("{}/", a.path)))
+        })
+    };
+    let relative_or_owned = |block: &Block| block.workdir.as_deref().is_some_and(owned);
+    if blocks.iter().any(relative_or_owned) {
+        let (dirs, rest): (Vec<Block>, Vec<Block>) =
+            blocks.into_iter().partition(|block| block.workdir.is_some());
+        blocks = rest;
+        after.splice(0..0, dirs);
+    }
+
+    let mut added = Vec::new();
+    if !packages.added.is_empty() {
+        let mut all = vec!["apt-get update".to_owned()];
+        all.push(format!(
+            "apt-get install -y --no-install-recommends {}",
+            packages.added.join(" ")
+        ));
+        all.push("rm -rf /var/lib/apt/lists/*".to_owned());
+        added.push(run_line(&all, &word));
+    }
+    let platform = subject
+        .from
+        .flag("platform")
+        .map(|flag| {
+            let text = &subject.from.logical.text(source)[flag.range.clone()];
+            format!("{} ", String::from_utf8_lossy(text))
+        })
+        .unwrap_or_default();
+    let run = |command: &String| format!("{} {command}", word("RUN"));
+    let lines = |blocks: Vec<Block>| blocks.into_iter().map(|b| b.text).collect::<Vec<_>>();
+    let values: [(&str, Vec<String>); 8] = [
+        ("build_end", shape.build_end.iter().map(run).collect()),
+        ("platform", vec![platform]),
+        ("image", vec![image_text(subject)]),
+        (
+            "as",
+            vec![named.map_or_else(String::new, |name| format!(" {} {name}", word("AS")))],
+        ),
+        ("packages", added),
+        ("before", lines(blocks)),
+        ("artifacts", copies),
+        ("after", lines(after)),
+    ];
+    let template = if subject.image == "node" { NODE } else { PYTHON };
+    let mut text = fill(template, &values, lower);
+    let end = model.instructions[before[last].instruction].span.end as usize;
+    let newline = source[..end].ends_with(b"\n");
+    if !newline {
+        text.insert(0, '\n');
+        text.truncate(text.trim_end_matches('\n').len());
+    }
+    let text = text.replace("\r\n", "\n").replace('\n', eol);
+    edits.push(Edit::insert(end, text));
+    Ok(edits)
+}
+
+/// The reference of the final stage: the registry as written, the slim tag.
+fn image_text(subject: &Subject<'_, '_>) -> String {
+    let model = subject.cx.model;
+    let written = model.images.iter().find_map(|image| {
+        let reference = image.reference.as_ref().ok()?;
+        (image.place == crate::model::Place::From(subject.stage.index)).then(|| {
+            let range = reference.name_range();
+            reference.as_str()[..range.end].to_owned()
+        })
+    });
+    let name = written.unwrap_or_else(|| subject.image.clone());
+    format!("{name}:{}", subject.slim)
+}
+
+/// The name of the build stage, and that of the final one.
+fn names(
+    subject: &Subject<'_, '_>,
+    word: &dyn Fn(&str) -> String,
+    edits: &mut Vec<Edit>,
+) -> (String, Option<String>) {
+    let source = subject.cx.file.source();
+    let from = subject.from;
+    let Some(name) = &subject.stage.name else {
+        let end = from.logical.to_file(from.args.end - 1) + 1;
+        edits.push(Edit::insert(end, format!(" {} build", word("AS"))));
+        return ("build".to_owned(), None);
+    };
+    if BUILD_NAMES.contains(&name.as_str()) {
+        return (name.clone(), None);
+    }
+    // Whoever builds `--target name` goes on to get the image that runs.
+    let words = from.words(source);
+    let span = words.get(2).and_then(|w| from.logical.exact(w.range.clone()));
+    match span {
+        Some(span) => {
+            let written = String::from_utf8_lossy(span.of(source)).into_owned();
+            edits.push(Edit::replace(span, "build"));
+            ("build".to_owned(), Some(written))
+        }
+        None => (name.clone(), None),
+    }
+}
+
+/// The ARG names that instructions of the final stage mention.
+fn used_arguments(
+    subject: &Subject<'_, '_>,
+    instructions: impl Iterator<Item = usize>,
+) -> Vec<String> {
+    let source = subject.cx.file.source();
+    let mut texts = String::new();
+    let mut declared = Vec::new();
+    for index in instructions {
+        let it = subject.instruction(index);
+        match it.keyword {
+            Keyword::Copy | Keyword::Add => {}
+            Keyword::Arg => {
+                for pair in it.pairs(source, subject.cx.file.escape()) {
+                    declared.push(pair.key.to_string());
+                    texts.push_str(pair.value.as_deref().unwrap_or_default());
+                    texts.push('\n');
+                }
+            }
+            Keyword::Run => {
+                for (at, effect) in subject.ledger.effects.iter().enumerate() {
+                    let again = effect.instruction == index
+                        && (effect.what == What::Replay || replayed(effect) || at == usize::MAX);
+                    if again {
+                        texts.push_str(&effect.text);
+                        texts.push('\n');
+                    }
+                }
+            }
+            _ => {
+                texts.push_str(&it.args_text(source));
+                texts.push('\n');
+            }
+        }
+    }
+    declared.retain(|name| {
+        texts.match_indices('$').any(|(at, _)| {
+            let rest = &texts[at + 1..];
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            rest.strip_prefix(name.as_str())
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        })
+    });
+    declared
+}
+
+/// A deletion takes the blank line after it along where one stands before it.
+fn with_blank(subject: &Subject<'_, '_>, span: Span) -> Span {
+    let items = subject.cx.file.items();
+    let at = items.partition_point(|item| item.span().end <= span.start);
+    let blank_before = at
+        .checked_sub(1)
+        .is_some_and(|at| matches!(items[at], Item::Blank(_)));
+    let next = items.iter().find(|item| item.span().start >= span.end);
+    match next {
+        Some(Item::Blank(blank)) if blank_before => span.to(*blank),
+        _ => span,
+    }
+}
+
+fn user_command(effect: &Effect) -> bool {
+    let first = effect.text.split_whitespace().next().unwrap_or_default();
+    matches!(
+        first,
+        "useradd" | "groupadd" | "usermod" | "groupmod" | "adduser" | "addgroup" | "passwd"
+            | "chpasswd"
+    )
+}
+
+/// What of a RUN is done again in the final stage, and whether it needs the
+/// copied files.
+fn replay(
+    subject: &Subject<'_, '_>,
+    shape: &Shape,
+    packages: &Packages,
+    instruction: usize,
+    word: &dyn Fn(&str) -> String,
+) -> Outcome<Option<(String, bool)>> {
+    let source = subject.cx.file.source();
+    let mut items: Vec<String> = Vec::new();
+    let mut whole = true;
+    let mut any = false;
+    let mut installs = false;
+    let mut after_files = false;
+    let mut indirect: Option<&Effect> = None;
+    for (index, effect) in subject.ledger.effects.iter().enumerate() {
+        if effect.instruction != instruction {
+            continue;
+        }
+        let kept = packages.kept.iter().find(|(at, _)| *at == index);
+        let again = effect.what == What::Replay || replayed(effect) || shape.replay.contains(&index);
+        if let What::AptInstall { packages, options } = &effect.what {
+            let Some((_, names)) = kept else {
+                whole = false;
+                continue;
+            };
+            any = true;
+            installs = true;
+            whole &= names.len() == packages.len()
+                && packages.iter().zip(names).all(|(a, b)| a.word == *b);
+            items.push(install(effect, options, names));
+        } else if again {
+            any = true;
+            if !effect.direct {
+                indirect.get_or_insert(effect);
+            }
+            after_files |= !user_command(effect) && effect.what == What::Replay && !link(effect);
+            items.push(tidy(&effect.text));
+        } else if !matches!(effect.what, What::Nothing | What::AptLists) {
+            whole = false;
+        }
+    }
+    if !any {
+        return Ok(None);
+    }
+    if whole {
+        let it = subject.instruction(instruction);
+        let text = String::from_utf8_lossy(it.code(source).of(source)).into_owned();
+        return Ok(Some((text, after_files)));
+    }
+    if let Some(effect) = indirect {
+        return subject.refuse(
+            effect.span,
+            format!(
+                "`{}` is needed in the final stage as well, and stands in a branch or a script beside other work",
+                short(&effect.text)
+            ),
+        );
+    }
+    if installs {
+        items.insert(0, "apt-get update".to_owned());
+        items.push("rm -rf /var/lib/apt/lists/*".to_owned());
+    }
+    Ok(Some((run_line(&items, word), after_files)))
+}
+
+/// An `apt-get install` of some of the packages, in the manner of the original.
+fn install(effect: &Effect, options: &[String], names: &[String]) -> String {
+    let text = &effect.text;
+    let mut out = String::new();
+    if text.contains("DEBIAN_FRONTEND=noninteractive") {
+        out.push_str("DEBIAN_FRONTEND=noninteractive ");
+    }
+    out.push_str("apt-get install -y");
+    let lean = text.contains("--no-install-recommends")
+        || text.contains("APT::Install-Recommends=");
+    let libraries = names.iter().all(|name| name.starts_with("lib"));
+    if lean || libraries {
+        out.push_str(" --no-install-recommends");
+    }
+    for option in options {
+        if !option.contains("Install-Recommends") {
+            out.push(' ');
+            out.push_str(option);
+        }
+    }
+    for name in names {
+        out.push(' ');
+        out.push_str(name);
+    }
+    out
+}
+
+/// A command's text without the blanks that continuations leave.
+fn tidy(text: &str) -> String {
+    if text.contains(['"', '\'', '\\']) {
+        text.trim().to_owned()
+    } else {
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn run_line(items: &[String], word: &dyn Fn(&str) -> String) -> String {
+    let run = word("RUN");
+    let one = format!("{run} {}", items.join(" && "));
+    if one.len() <= WIDTH {
+        one
+    } else {
+        format!("{run} {}", items.join(" \\\n    && "))
+    }
+}
+
+fn copy_lines(artifacts: &[Artifact], build: &str, word: &dyn Fn(&str) -> String) -> Vec<String> {
+    let mut lines = Vec::new();
+    for artifact in artifacts {
+        let chown = artifact
+            .owner
+            .as_ref()
+            .map_or_else(String::new, |owner| format!(" --chown={owner}"));
+        let path = &artifact.path;
+        let paths = if path.contains([' ', '"']) {
+            format!("[{0}, {0}]", serde_json::Value::from(path.as_str()))
+        } else {
+            format!("{path} {path}")
+        };
+        lines.push(format!("{} --from={build}{chown} {paths}", word("COPY")));
+    }
+    for artifact in artifacts {
+        if let (None, Some(owner), true) = (&artifact.owner, &artifact.folder_owner, artifact.folder) {
+            lines.push(format!("{} chown {owner} {}", word("RUN"), artifact.path));
+        }
+    }
+    lines
+}
+
+/// Fills a template: a line of one placeholder becomes its lines, or none.
+fn fill(template: &str, values: &[(&str, Vec<String>)], lower: bool) -> String {
+    let mut out = String::new();
+    for line in template.lines() {
+        if line.starts_with("#:") {
+            continue;
+        }
+        let whole = line
+            .strip_prefix("{{")
+            .and_then(|rest| rest.strip_suffix("}}"))
+            .filter(|name| !name.contains('}'));
+        if let Some(name) = whole {
+            for (_, lines) in values.iter().filter(|(key, _)| *key == name) {
+                for line in lines {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+            }
+            continue;
+        }
+        let mut line = line.to_owned();
+        for (name, lines) in values {
+            line = line.replace(&format!("{{{{{name}}}}}"), &lines.join(" "));
+        }
+        if lower && let Some(rest) = line.strip_prefix("FROM ") {
+            line = format!("from {rest}");
+        }
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// The folder that a path names from another, for tests of placement.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_line_of_one_placeholder_is_many_or_none() {
+        let values = [
+            ("a", vec!["x".to_owned(), "y".to_owned()]),
+            ("b", Vec::new()),
+            ("c", vec!["1".to_owned()]),
+        ];
+        let text = fill("#: note\n{{a}}\n{{b}}\nFROM {{c}}\n", &values, true);
+        assert_eq!(text, "x\ny\nfrom 1\n");
+        assert_eq!(crate::model::join(Some("/a"), "../b").as_deref(), Some("/b"));
+    }
+}

@@ -1,0 +1,58 @@
+//! `pin-codename`: a floating tag becomes the codename tag of the same image.
+
+use super::{Context, Meta, Proposals, Rewrite, Rule, Safety};
+use crate::model::Editable;
+use crate::model::pins::{NotPinned, codename_pin};
+
+pub struct PinCodename;
+
+static META: Meta = Meta {
+    id: "pin-codename",
+    summary: "a floating tag becomes the codename tag of the same image",
+    best: Safety::Safe,
+    docs: "\
+What it does: `node:20` becomes `node:20-bookworm`: the tag of the same image, at the same version
+precision, that names the release of the distribution it is built on. `node` and `node:latest` also
+get their major version.
+
+Why: when the image moves to the next release of its distribution, a floating tag moves along, and
+package names, library versions and the C library change under the Dockerfile.
+
+When it holds back: no official image; a digest is pinned already; the tag names the release
+already; no tag of the same image does; the reference is made of variables. A global ARG's default
+is edited at the ARG.
+
+Safety: safe, by the official-images library: both tags name one image today, or left the library
+together. Review, where the floating tag stands for Windows images as well: the pin drops those.",
+};
+
+impl Rule for PinCodename {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
+        for image in &cx.model.images {
+            let written = match codename_pin(image) {
+                Ok(written) => written,
+                Err(NotPinned::Fine) => continue,
+                Err(NotPinned::Because(why)) => {
+                    out.refuse(&META, image.span, why);
+                    continue;
+                }
+            };
+            let title = format!("pin {} to {}", image.written, written.edit.text);
+            let Ok(mut rewrite) = Rewrite::new(&META, title, image.span, vec![written.edit]) else {
+                continue;
+            };
+            rewrite.because(written.proof);
+            if let Editable::Argument(_, name) = &image.editable {
+                rewrite.because(format!("the tag is the default of ARG {name}"));
+            }
+            for caveat in written.caveats {
+                rewrite.caveat(caveat);
+            }
+            out.rewrites.push(rewrite);
+        }
+    }
+}
