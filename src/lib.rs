@@ -26,5 +26,6 @@
 //! Everything up to here is pure: no file system, network, environment,
 //! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`].
 
+pub mod catalog;
 pub mod facts;
 pub mod text;

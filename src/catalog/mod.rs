@@ -1,0 +1,3 @@
+//! Offline knowledge, as tables that need no loading.
+
+pub mod table;
