@@ -1,0 +1,258 @@
+//! A sorted table of tab-separated lines, embedded in the program and searched
+//! as the text that it is: no loading, no index, no allocation.
+//!
+//! The canonical form, which the tests hold every table to:
+//!
+//! - comment lines come first: at least one `# source: …`, any number of
+//!   `# note: …`, and last `# columns: …` with the tab-separated names;
+//! - then one fact a line, sorted by the bytes of the first cell, the key,
+//!   which is unique;
+//! - every line has as many cells as there are columns, none of them empty
+//!   (`-` says nothing) and none with blanks at its ends;
+//! - a cell that is a list separates its items by single spaces.
+
+use std::cmp::Ordering;
+
+/// The cell that says nothing.
+pub const NOTHING: &str = "-";
+
+/// An embedded table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    text: &'static str,
+    /// Where the first row starts.
+    body: usize,
+}
+
+/// One line of a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Row {
+    line: &'static str,
+}
+
+impl Table {
+    /// The table of a text; costs nothing in a `const` or `static`.
+    pub const fn new(text: &'static str) -> Self {
+        let bytes = text.as_bytes();
+        let mut body = 0;
+        while body < bytes.len() && bytes[body] == b'#' {
+            while body < bytes.len() && bytes[body] != b'\n' {
+                body += 1;
+            }
+            if body < bytes.len() {
+                body += 1;
+            }
+        }
+        Self { text, body }
+    }
+
+    /// The row of a key.
+    pub fn get(&self, key: &str) -> Option<Row> {
+        self.find(&[key])
+    }
+
+    /// The row whose key is these parts joined by `:`, without joining them.
+    pub fn find(&self, parts: &[&str]) -> Option<Row> {
+        let rows = self.rows();
+        let (mut low, mut high) = (0, rows.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let start = rows.as_bytes()[low..middle]
+                .iter()
+                .rposition(|&b| b == b'\n')
+                .map_or(low, |at| low + at + 1);
+            let end = rows.as_bytes()[middle..high]
+                .iter()
+                .position(|&b| b == b'\n')
+                .map_or(high, |at| middle + at);
+            let row = Row {
+                line: &rows[start..end],
+            };
+            match compare(row.key(), parts) {
+                Ordering::Equal => return Some(row),
+                Ordering::Less => low = (end + 1).min(high),
+                Ordering::Greater => high = start,
+            }
+        }
+        None
+    }
+
+    /// All rows, in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = Row> + use<> {
+        self.rows().lines().map(|line| Row { line })
+    }
+
+    /// The names of the columns; the first is the key's.
+    pub fn columns(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.comments("# columns: ").flat_map(|c| c.split('\t'))
+    }
+
+    /// The place of a column, for [`Row::cell`].
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns().position(|c| c == name)
+    }
+
+    /// Where the facts come from.
+    pub fn sources(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.comments("# source: ")
+    }
+
+    /// How many bytes the table takes in the program.
+    pub const fn size(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The whole text.
+    pub const fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// What is wrong with the table's form; nothing, for a canonical one.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.sources().all(|s| s.trim().is_empty()) {
+            faults.push("no `# source:` line".to_owned());
+        }
+        let columns = self.columns().count();
+        if columns < 2 {
+            faults.push("no `# columns:` line, or a single column".to_owned());
+        }
+        let mut last_comment = "";
+        for comment in self.text[..self.body].lines() {
+            let known = ["# source: ", "# note: ", "# columns: "];
+            if !known.iter().any(|k| comment.starts_with(k)) || comment.trim_end() != comment {
+                faults.push(format!(
+                    "a comment that is no source, note or columns: {comment:?}"
+                ));
+            }
+            last_comment = comment;
+        }
+        if !last_comment.starts_with("# columns: ") {
+            faults.push("`# columns:` is not the last comment".to_owned());
+        }
+        if self.rows().is_empty() {
+            faults.push("no rows".to_owned());
+        } else if !self.text.ends_with('\n') || self.text.ends_with("\n\n") {
+            faults.push("not exactly one line feed at the end".to_owned());
+        }
+        let mut previous = "";
+        for row in self.iter() {
+            let key = row.key();
+            if key.as_bytes() <= previous.as_bytes() {
+                faults.push(format!("{key:?} comes after {previous:?}"));
+            }
+            previous = key;
+            if row.cells().count() != columns {
+                faults.push(format!(
+                    "{key:?} has {} cells of {columns}",
+                    row.cells().count()
+                ));
+            }
+            if row.cells().any(|c| c.is_empty() || c.trim() != c) {
+                faults.push(format!(
+                    "{key:?} has an empty cell, or blanks at a cell's end"
+                ));
+            }
+            if row.line.contains("  ") || row.line.contains('\r') {
+                faults.push(format!("{key:?} has a double blank, or a carriage return"));
+            }
+        }
+        faults
+    }
+
+    fn rows(&self) -> &'static str {
+        &self.text[self.body..]
+    }
+
+    fn comments(&self, prefix: &'static str) -> impl Iterator<Item = &'static str> + use<> {
+        self.text[..self.body]
+            .lines()
+            .filter_map(move |line| line.strip_prefix(prefix))
+    }
+}
+
+impl Row {
+    /// The first cell.
+    pub fn key(&self) -> &'static str {
+        self.line.split('\t').next().unwrap_or_default()
+    }
+
+    /// All cells, the key first.
+    pub fn cells(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.line.split('\t')
+    }
+
+    /// A cell, unless it says nothing; 0 is the key.
+    pub fn cell(&self, column: usize) -> Option<&'static str> {
+        self.cells().nth(column).filter(|&c| c != NOTHING)
+    }
+
+    /// The items of a cell that is a list; none where it says nothing.
+    pub fn list(&self, column: usize) -> impl Iterator<Item = &'static str> + use<> {
+        self.cell(column).into_iter().flat_map(|c| c.split(' '))
+    }
+}
+
+/// Compares a key with the parts joined by `:`.
+fn compare(key: &str, parts: &[&str]) -> Ordering {
+    let joined = parts.iter().enumerate().flat_map(|(at, part)| {
+        let colon = if at == 0 { "" } else { ":" };
+        colon.bytes().chain(part.bytes())
+    });
+    key.bytes().cmp(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Table = Table::new(
+        "# source: nowhere\n# note: a note\n# columns: key\tone\ttwo\n\
+         a\t1\t-\na:b\t2\tx y\nab\t3\tz\nabc\t4\t-\nb\t5\tq\n",
+    );
+
+    #[test]
+    fn finds_every_row_and_nothing_else() {
+        assert_eq!(T.faults(), Vec::<String>::new());
+        for row in T.iter() {
+            assert_eq!(T.get(row.key()), Some(row));
+        }
+        for absent in ["", "0", "aa", "abcd", "c", "a\t1", "-"] {
+            assert_eq!(T.get(absent), None, "{absent:?}");
+        }
+        assert_eq!(T.find(&["a", "b"]), T.get("a:b"));
+        assert_eq!(T.find(&["a", ""]), None);
+        assert_eq!(T.find(&[]), None);
+    }
+
+    #[test]
+    fn reads_cells_lists_columns_and_sources() {
+        let row = T.get("a:b").unwrap();
+        assert_eq!(row.cell(1), Some("2"));
+        assert_eq!(row.list(2).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(row.cell(3), None);
+        let row = T.get("a").unwrap();
+        assert_eq!((row.cell(2), row.list(2).count()), (None, 0));
+        assert_eq!(T.columns().collect::<Vec<_>>(), ["key", "one", "two"]);
+        assert_eq!(T.column("two"), Some(2));
+        assert_eq!(T.sources().collect::<Vec<_>>(), ["nowhere"]);
+    }
+
+    #[test]
+    fn tells_what_is_not_canonical() {
+        let fault = |text: &'static str| !Table::new(text).faults().is_empty();
+        let head = "# source: s\n# columns: k\tv\n";
+        assert!(!fault("# source: s\n# columns: k\tv\na\tb\n"));
+        assert!(fault("# columns: k\tv\na\tb\n"));
+        assert!(fault("# source: s\na\tb\n"));
+        assert!(fault("# columns: k\tv\n# source: s\na\tb\n"));
+        assert!(fault("# source: s\n# columns: k\tv\nb\tb\na\tb\n"));
+        assert!(fault("# source: s\n# columns: k\tv\na\tb\na\tc\n"));
+        assert!(fault("# source: s\n# columns: k\tv\na\tb \n"));
+        assert!(fault("# source: s\n# columns: k\tv\na\t\n"));
+        assert!(fault("# source: s\n# columns: k\tv\na\tb"));
+        assert!(fault("# source: s\n# columns: k\tv\na\tb\tc\n"));
+        assert!(fault("# source: s\n# columns: k\tv\na\tb  c\n"));
+        assert!(fault(head));
+    }
+}
