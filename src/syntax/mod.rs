@@ -1,0 +1,3 @@
+//! The lossless Dockerfile tree, and RUN bodies as shell commands.
+
+pub mod shell;
