@@ -18,7 +18,7 @@ pub(super) fn settle(script: &mut Script) {
     // Of the last pipeline's head in each scope: its flags, and its `!`.
     let mut heads = vec![(0u8, false); script.scopes.len()];
     let mut settled = 0;
-    for index in 0..script.items.len() {
+    for (index, &After { decides, piped }) in after.iter().enumerate() {
         let scope = script.items[index].context.scope.index();
         // A scope is opened after the item that holds it and before its own.
         while settled <= scope {
@@ -27,7 +27,6 @@ pub(super) fn settle(script: &mut Script) {
         }
         let item = &mut script.items[index];
         let around = script.scopes[scope].flags;
-        let After { decides, piped } = after[index];
         let decides = decides && around & flag::MUST != 0;
 
         let mut flags = (item.context.flags | around) & !flag::MUST;

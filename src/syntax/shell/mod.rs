@@ -136,7 +136,7 @@ pub struct Context {
     flags: u8,
 }
 
-pub(self) mod flag {
+mod flag {
     pub const MAYBE: u8 = 1;
     pub const SUBSTITUTION: u8 = 2;
     pub const FUNCTION: u8 = 4;

@@ -14,7 +14,8 @@ use super::{
 use crate::text::Span;
 
 /// How deeply brackets, quotes and lists may nest; what nests deeper is
-/// opaque. The deepest real body seen nests less than a fifth of this.
+/// opaque. A compound command takes two levels. Of 14,189 real bodies the
+/// deepest has a list within four others.
 pub const MAX_DEPTH: u16 = 100;
 
 /// Reads the body of a RUN or of a here-document that a shell runs.
@@ -112,6 +113,7 @@ enum Keyword {
     Close,
     Bang,
     Test,
+    TestEnd,
     Time,
     Coproc,
     Function,
@@ -137,6 +139,7 @@ impl Keyword {
             b"}" => Self::Close,
             b"!" => Self::Bang,
             b"[[" if !dash => Self::Test,
+            b"]]" if !dash => Self::TestEnd,
             b"select" if !dash => Self::Select,
             b"time" if !dash => Self::Time,
             b"coproc" if !dash => Self::Coproc,
@@ -518,7 +521,7 @@ impl<'a> Parser<'a> {
         let rest = &self.src[self.pos..self.end];
         if !matches!(
             rest.first()?,
-            b'a'..=b'z' | b'{' | b'}' | b'!' | b'[' | b'\\'
+            b'a'..=b'z' | b'{' | b'}' | b'!' | b'[' | b']' | b'\\'
         ) {
             return None;
         }
@@ -527,7 +530,7 @@ impl<'a> Parser<'a> {
         let mut at = 0;
         while let Some(&byte) = rest.get(at) {
             match byte {
-                b'a'..=b'z' | b'{' | b'}' | b'!' | b'[' => {
+                b'a'..=b'z' | b'{' | b'}' | b'!' | b'[' | b']' => {
                     *clean.get_mut(len)? = byte;
                     len += 1;
                     at += 1;
@@ -579,7 +582,11 @@ impl<'a> Parser<'a> {
             self.blanks();
         }
         let head = self.script.items.len();
-        if prefix.is_some() && !self.dash && matches!(self.peek(), None | Some(b';' | b'\n')) {
+        let alone = match self.peek() {
+            Some(b';') => !self.at_list_end(),
+            byte => matches!(byte, None | Some(b'\n')),
+        };
+        if prefix.is_some() && !self.dash && alone {
             self.push_item(link, start);
             self.script.items[head].span = prefix.unwrap_or_default();
         } else {
@@ -841,7 +848,6 @@ impl<'a> Parser<'a> {
             let base = self.expansions.len();
             let semicolons = self.nested(|p| p.matched(b'(', b')', true))?;
             self.expansions.truncate(base);
-            self.blanks();
             if semicolons != 2 || !self.at(b')') {
                 self.pos = from;
                 return Err(self.fail("`for ((` wants three expressions"));
@@ -1072,6 +1078,9 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             self.test_word(at, place)?;
+        } else if self.at(b'\n') {
+            // Bash wants an operator on the line of a word that has none.
+            return Err(self.unexpected());
         }
         Ok(())
     }
@@ -1260,6 +1269,13 @@ impl<'a> Parser<'a> {
         let Some((target, _)) = self.word(Place::Argument)? else {
             return Err(self.fail("a redirection without a target"));
         };
+        // Digits before an operator are its descriptor, not a target.
+        if !matches!(kind, RedirectKind::DupRead | RedirectKind::DupWrite)
+            && self.peek().is_some_and(|b| matches!(b, b'<' | b'>'))
+            && target.text(self.src).iter().all(u8::is_ascii_digit)
+        {
+            return Err(self.fail("a redirection without a target"));
+        }
         let mut heredoc = None;
         if matches!(kind, RedirectKind::HereDoc | RedirectKind::HereDocTabs) {
             let index = self.script.heredocs.len();
@@ -1384,6 +1400,9 @@ impl<'a> Parser<'a> {
         let doc = &mut self.script.heredocs[pending.index];
         doc.expansions = self.expansions.split_off(outer.expansions);
         doc.opaque = opaque;
+        if opaque && self.dash {
+            self.fail("an expansion in a here-document is not closed");
+        }
     }
 }
 

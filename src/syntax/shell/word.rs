@@ -267,6 +267,8 @@ pub(super) enum Place {
     Argument,
     /// Where `name=value` and `name=(…)` are assignments.
     Assignment,
+    /// In an array, where `[…]` before the sign is one piece.
+    Element,
     /// The right side of `=`, `==` and `!=` in `[[ … ]]`.
     Pattern,
     /// The right side of `=~` in `[[ … ]]`.
@@ -329,6 +331,10 @@ impl Parser<'_> {
         // 0: no brace is open; 1: one is; 2: it has had a `,` or `..`.
         let mut brace = 0u8;
 
+        if place == Place::Element && self.at(b'[') {
+            self.pos += 1;
+            self.nested(|p| p.matched(b'[', b']', false))?;
+        }
         let name = name_len(&self.src[start..self.end]);
         if name > 0 {
             self.pos = start + name;
@@ -453,7 +459,7 @@ impl Parser<'_> {
                     None => return Err(p.fail("an array is not closed")),
                     Some(b')') => break,
                     _ => {
-                        if p.raw_word(Place::Argument)?.is_none() {
+                        if p.raw_word(Place::Element)?.is_none() {
                             return Err(p.fail("only words can stand in an array"));
                         }
                     }
