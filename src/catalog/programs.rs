@@ -59,7 +59,7 @@ pub fn role(command: &str) -> Option<Program> {
     };
     Some(Program {
         role,
-        writes: row.cell(2)?,
+        writes: row.cell(2).unwrap_or("-"),
     })
 }
 
@@ -81,6 +81,14 @@ fn signs(kind: &'static str) -> impl Iterator<Item = (&'static str, &'static str
 #[must_use]
 pub fn writes_elsewhere(text: &str) -> Option<&'static str> {
     signs("elsewhere")
+        .find(|(sign, _)| text.contains(sign))
+        .map(|(sign, _)| sign)
+}
+
+/// A sign in a program's text that it compiles C code when it runs.
+#[must_use]
+pub fn compiles_at_run_time(text: &str) -> Option<&'static str> {
+    signs("compiler")
         .find(|(sign, _)| text.contains(sign))
         .map(|(sign, _)| sign)
 }

@@ -109,6 +109,16 @@ pub enum Editable {
     At(Span),
     /// They are, in the default of a global ARG, which has that name.
     Argument(Span, String),
+    /// These bytes are the whole reference, and end with literal text after a
+    /// variable: only what follows the variable may change.
+    Tail {
+        /// The bytes.
+        span: Span,
+        /// The text up to the end of the last variable, as written.
+        head: String,
+        /// What that stands for.
+        value: String,
+    },
     /// It may not, and why.
     No(String),
 }
@@ -118,8 +128,38 @@ impl Editable {
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         match self {
-            Self::At(span) | Self::Argument(span, _) => Some(*span),
+            Self::At(span) | Self::Argument(span, _) | Self::Tail { span, .. } => Some(*span),
             Self::No(_) => None,
+        }
+    }
+
+    /// How the reference `resolved` is written at this place: with the
+    /// variables that stand there, where it starts with their value.
+    ///
+    /// # Errors
+    /// Why it can't be written there, in words.
+    pub fn written(&self, resolved: &str) -> Result<String, String> {
+        match self {
+            Self::At(_) | Self::Argument(..) => Ok(resolved.to_owned()),
+            Self::Tail { head, value, .. } => match resolved.strip_prefix(value.as_str()) {
+                Some(tail) => Ok(format!("{head}{tail}")),
+                None => Err(format!("the part that changes is in variables: {head}")),
+            },
+            Self::No(why) => Err(why.clone()),
+        }
+    }
+
+    /// What a build argument that is given another value does to an edit there.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        match self {
+            Self::At(_) | Self::No(_) => None,
+            Self::Argument(_, name) => Some(format!(
+                "the image is the default of ARG {name}: a build that gives another one is not looked at"
+            )),
+            Self::Tail { head, value, .. } => Some(format!(
+                "{head} is {value} by the defaults of its arguments: a build that gives others is not looked at"
+            )),
         }
     }
 }
@@ -460,7 +500,7 @@ fn editable(
         .or_else(|| bare.strip_prefix('$'))
         .filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
     let Some(name) = name else {
-        return Editable::No(format!("it is made of variables: {written}"));
+        return tail(instruction, range, written, resolved);
     };
     let Some(place) = globals.default_span(name) else {
         return Editable::No(format!("the default of ARG {name} can't be edited"));
@@ -475,5 +515,39 @@ fn editable(
         Editable::Argument(inner, name.to_owned())
     } else {
         Editable::No(format!("the default of ARG {name} is made of variables"))
+    }
+}
+
+/// A reference that ends with literal text after its last variable.
+fn tail(
+    instruction: &Instruction,
+    range: std::ops::Range<usize>,
+    written: &str,
+    resolved: &str,
+) -> Editable {
+    let no = || Editable::No(format!("it is made of variables: {written}"));
+    let Some(dollar) = written.rfind('$') else {
+        return no();
+    };
+    let rest = &written[dollar + 1..];
+    let end = match rest.strip_prefix('{') {
+        Some(inner) => inner.find('}').map(|at| dollar + 1 + at + 2),
+        None => {
+            let len = rest
+                .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+                .unwrap_or(rest.len());
+            Some(dollar + 1 + len)
+        }
+    };
+    let Some(end) = end else { return no() };
+    let (head, literal) = written.split_at(end);
+    let plain = |text: &str| !text.contains(['"', '\'', '\\', '`']);
+    match (resolved.strip_suffix(literal), instruction.logical.exact(range)) {
+        (Some(value), Some(span)) if plain(written) => Editable::Tail {
+            span,
+            head: head.to_owned(),
+            value: value.to_owned(),
+        },
+        _ => no(),
     }
 }

@@ -67,19 +67,22 @@ pub fn codename_pin(image: &ImageUse) -> Result<WrittenPin, NotPinned> {
         NoPin::Named(_) | NoPin::NotOfficial | NoPin::NoRelease(_) => NotPinned::Fine,
         other => because(format!("{name}:{tag} can't be pinned to a codename: {other}")),
     })?;
-    let Some(span) = image.editable.span() else {
-        let Editable::No(why) = &image.editable else {
-            return Err(NotPinned::Fine);
-        };
-        return Err(because(format!(
-            "{name}:{tag} is {name}:{}, but it can't be written here: {why}",
-            pin.tag
-        )));
-    };
     let text = reference.as_str();
-    let end = reference.tag_range().map_or(text.len(), |tag| tag.start - 1);
-    let new = format!("{}:{}", &text[..end.min(reference.name_range().end)], pin.tag);
-    let mut caveats = Vec::new();
+    let new = format!("{}:{}", &text[..reference.name_range().end], pin.tag);
+    let (span, new) = match (image.editable.span(), image.editable.written(&new)) {
+        (Some(span), Ok(new)) => (span, new),
+        (_, written) => {
+            let why = written.err().unwrap_or_default();
+            return Err(because(format!(
+                "{name}:{tag} is {name}:{}, but it can't be written here: {why}",
+                pin.tag
+            )));
+        }
+    };
+    let mut caveats: Vec<String> = Vec::new();
+    if matches!(image.editable, Editable::Tail { .. }) {
+        caveats.extend(image.editable.doubt());
+    }
     if pin.drops_windows {
         caveats.push(format!(
             "{name}:{tag} also stands for Windows images; {name}:{} is for Linux alone",

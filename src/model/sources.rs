@@ -1,7 +1,7 @@
 //! The program's own sources in the build context: which programs they start,
 //! and which modules they import.
 
-use crate::catalog::commands;
+use crate::catalog::{commands, programs};
 use crate::facts::{Files, Known};
 
 /// At most so many files are read, and so many bytes.
@@ -50,6 +50,16 @@ impl Sources {
     pub fn starts(&self, command: &str) -> Option<String> {
         let found = self.started.iter().find(|(name, _)| name == command);
         found.map(|(_, file)| file.clone())
+    }
+
+    /// The file that needs a compiler at run time, and the sign of it.
+    #[must_use]
+    pub fn compiles(&self) -> Option<(&str, &'static str)> {
+        let runtime = self.texts.iter().filter(|(path, _)| is_runtime(path));
+        let mut found = runtime.filter_map(|(path, text)| {
+            programs::compiles_at_run_time(text).map(|sign| (path.as_str(), sign))
+        });
+        found.next()
     }
 
     /// The first file that imports the Node.js package `name` at run time.

@@ -150,6 +150,10 @@ impl Rule for SlimBase {
         };
         let end = reference.name_range().end;
         let text = format!("{}:{slim}", &reference.as_str()[..end]);
+        let text = match image.editable.written(&text) {
+            Ok(text) => text,
+            Err(why) => return refuse(image.span, format!("it can't be written here: {why}"), out),
+        };
         let title = format!("move the final stage from {name}:{tag} to {name}:{slim}");
         let edits = vec![Edit::replace(span, text)];
         let Ok(mut rewrite) = Rewrite::new(&META, title, image.span, edits) else {
@@ -160,6 +164,9 @@ impl Rule for SlimBase {
             "{name}:{build_tag} and {name}:{slim} are the same version on Debian {codename}"
         ));
         rewrite.because("no command that the stage runs, or that runs in it, is of the full variant alone");
+        if let Some(doubt) = image.editable.doubt() {
+            rewrite.caveat(doubt);
+        }
         if builds {
             rewrite.caveat("the libraries that the copied files load are not looked at: one of the full variant would be missing");
         }

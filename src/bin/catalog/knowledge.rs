@@ -162,7 +162,7 @@ pub fn build(shared: &Path, data: &Path) -> Result<Vec<(String, String)>, String
     );
     let commands = fs::read_to_string(data.join("commands.tsv")).map_err(|e| e.to_string())?;
     table(
-        "variants",
+        "image_contents",
         "# source: the Dockerfiles of the official images and the closures of their packages (variants.json)\n\
          # note: commands and lacks are told against the base; complete says that the base and the packages told are all there is\n\
          # note: command<=N is there up to that major version of the image, command>=N from it on\n\

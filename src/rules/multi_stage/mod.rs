@@ -12,7 +12,8 @@ use crate::catalog::{self, Kind};
 use crate::model::effects::{Effect, Ledger, What, ledger};
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
 use crate::model::runtime::{Runtime, demand};
-use crate::model::{Base, Stage, sources};
+use crate::image::Reference;
+use crate::model::{Base, ImageUse, Stage, sources};
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
 
@@ -53,6 +54,9 @@ pub(super) struct Subject<'c, 'a> {
     cx: &'c Context<'a>,
     stage: &'c Stage,
     from: &'a Instruction,
+    /// The reference in FROM, and what it names.
+    use_of: &'c ImageUse,
+    reference: &'c Reference,
     /// The official image and the tag that the build stage will have.
     image: String,
     tag: String,
@@ -169,6 +173,8 @@ impl Rule for MultiStage {
             cx,
             stage,
             from,
+            use_of: image,
+            reference,
             image: name.to_owned(),
             tag: build_tag,
             codename: base.release,
@@ -194,6 +200,11 @@ impl Rule for MultiStage {
                     for caveat in pin.caveats {
                         rewrite.caveat(caveat);
                     }
+                }
+                if let Some(doubt) = image.editable.doubt()
+                    && !rewrite.caveats().contains(&doubt)
+                {
+                    rewrite.caveat(doubt);
                 }
                 out.rewrites.push(rewrite);
             }
@@ -226,6 +237,12 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
     preconditions(subject)?;
     let runtime = &subject.runtime;
     let sources = sources::scan(subject.cx.files, subject.codename);
+    if let Some((file, sign)) = sources.compiles() {
+        return subject.refuse(
+            Span::default(),
+            format!("{file} compiles at run time (`{sign}`): the slim image has no compiler"),
+        );
+    }
     let shape = match subject.image.as_str() {
         "node" => node::shape(subject, &sources)?,
         _ => python::shape(subject, &sources)?,

@@ -3,6 +3,7 @@
 use super::artifacts::{Artifact, link, replayed};
 use super::packages::Packages;
 use super::{Outcome, Shape, Subject, short};
+use crate::model::Editable;
 use crate::model::effects::{Effect, What};
 use crate::syntax::{Instruction, Item, Keyword};
 use crate::text::{Edit, Span};
@@ -179,7 +180,7 @@ pub(super) fn edits(
     let values: [(&str, Vec<String>); 8] = [
         ("build_end", shape.build_end.iter().map(run).collect()),
         ("platform", vec![platform]),
-        ("image", vec![image_text(subject)]),
+        ("image", vec![image_text(subject)?]),
         (
             "as",
             vec![named.map_or_else(String::new, |name| format!(" {} {name}", word("AS")))],
@@ -202,18 +203,22 @@ pub(super) fn edits(
     Ok(edits)
 }
 
-/// The reference of the final stage: the registry as written, the slim tag.
-fn image_text(subject: &Subject<'_, '_>) -> String {
-    let model = subject.cx.model;
-    let written = model.images.iter().find_map(|image| {
-        let reference = image.reference.as_ref().ok()?;
-        (image.place == crate::model::Place::From(subject.stage.index)).then(|| {
-            let range = reference.name_range();
-            reference.as_str()[..range.end].to_owned()
-        })
-    });
-    let name = written.unwrap_or_else(|| subject.image.clone());
-    format!("{name}:{}", subject.slim)
+/// The reference of the final stage: the registry and the variables as
+/// written, the slim tag.
+fn image_text(subject: &Subject<'_, '_>) -> Outcome<String> {
+    let reference = subject.reference.as_str();
+    let end = subject.reference.name_range().end;
+    let text = format!("{}:{}", &reference[..end], subject.slim);
+    match &subject.use_of.editable {
+        // The ARG is the build stage's image, whatever it is.
+        Editable::Argument(..) => Ok(text),
+        editable => editable.written(&text).or_else(|why| {
+            subject.refuse(
+                subject.use_of.span,
+                format!("{text} can't be written here: {why}"),
+            )
+        }),
+    }
 }
 
 /// The name of the build stage, and that of the final one.
