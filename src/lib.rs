@@ -24,7 +24,10 @@
 //! | [`report`] | the only `Serialize` types, and the renderers | text, rules, plan |
 //!
 //! Everything up to here is pure: no file system, network, environment,
-//! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`].
+//! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`], all
+//! three over [`beneath`], which holds folders open and never leaves them.
 
+pub mod beneath;
+pub mod discover;
 pub mod facts;
 pub mod text;
