@@ -28,6 +28,7 @@
 //! three over [`beneath`], which holds folders open and never leaves them.
 
 pub mod beneath;
+pub mod context;
 pub mod discover;
 pub mod facts;
 pub mod text;

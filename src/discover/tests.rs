@@ -273,7 +273,7 @@ fn a_large_file_is_refused_by_its_size() {
 fn an_unreadable_file_is_denied() {
     let tree = tree(&["Dockerfile", "d/Dockerfile"]);
     let path = tree.path().join("Dockerfile");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     if fs::File::open(&path).is_ok() {
         eprintln!("SKIPPED: permissions don't bind this user (root)");
         return;
@@ -281,7 +281,7 @@ fn an_unreadable_file_is_denied() {
     let found = look(tree.path(), &["."]);
     assert_eq!(read(&found.sources[0], 99), Err(ReadError::Denied));
     let folder = tree.path().join("d");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o0)).unwrap();
     let found = look(tree.path(), &["."]);
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
