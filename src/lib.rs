@@ -27,6 +27,7 @@
 //! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`], all
 //! three over [`beneath`], which holds folders open and never leaves them.
 
+pub mod apply;
 pub mod beneath;
 pub mod context;
 pub mod discover;
