@@ -28,5 +28,16 @@
 
 pub mod catalog;
 pub mod facts;
+pub mod image;
+pub mod model;
+pub mod plan;
+pub mod report;
+pub mod rules;
 pub mod syntax;
 pub mod text;
+
+pub mod beneath;
+
+pub mod apply;
+pub mod context;
+pub mod discover;
