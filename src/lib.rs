@@ -27,4 +27,5 @@
 //! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`].
 
 pub mod facts;
+pub mod image;
 pub mod text;
