@@ -26,6 +26,7 @@
 //! Everything up to here is pure: no file system, network, environment,
 //! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`].
 
+pub mod catalog;
 pub mod facts;
 pub mod image;
 pub mod text;

@@ -1,0 +1,25 @@
+//! Offline knowledge of the Docker Official Images: every tag that is in the
+//! library or ever was, what it is built on, which tags name the same image,
+//! and since when it is frozen.
+//!
+//! The facts lie under `src/catalog/data/` and are as old as [`source`] says;
+//! whoever tells a person one of them should tell that day too. Nothing here is
+//! guessed: two tags are the same image only where one group of the library
+//! names both, today ([`Proof::AliasGroup`]) or on the day they left it
+//! together ([`Proof::Frozen`]).
+
+mod date;
+mod pin;
+mod release;
+mod sibling;
+mod spelling;
+mod table;
+
+pub use date::Date;
+pub use pin::{NoPin, Pin, Proof, codename_tag};
+pub use release::{Release, release, releases};
+pub use sibling::{NoSibling, alpine_tag, runtime_tag, slim_tag};
+pub use table::{
+    Base, Certainty, Entry, Group, ImageInfo, Kind, Source, aliases, image, images, is_official,
+    lookup, source, tags,
+};
