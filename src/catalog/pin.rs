@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::spelling::{Spellings, tokens};
-use super::table::{Base, Entry, Kind, is_official, lookup, tags};
+use super::table::{Base, Entry, Kind, group_tags, is_official, lookup};
 use super::{Date, release};
 
 /// A tag that names the release and the same image.
@@ -137,9 +137,9 @@ fn find(image: &str, tag: &str, entry: &Entry, spellings: &Spellings) -> Option<
         .iter()
         .any(|token| token.contains(|c: char| c.is_ascii_digit()));
     if !has_version && spellings.number.is_none() {
-        let majors = tags(image)
-            .filter(|(_, other)| other.group == entry.group)
-            .filter_map(|(alias, _)| {
+        let majors = group_tags(image, entry.group)
+            .into_iter()
+            .filter_map(|alias| {
                 let first = alias.split('-').next()?;
                 first
                     .bytes()

@@ -228,6 +228,21 @@ fn read_tables() -> Option<Tables> {
 }
 
 impl Image {
+    /// The keys and numbers of its tags.
+    fn stream<'a>(&self, tags: &'a fst::Map<&'static [u8]>) -> fst::map::Stream<'a> {
+        let name = self.info.name;
+        // ';' is the byte after ':'.
+        tags.range()
+            .ge(format!("{name}:"))
+            .lt(format!("{name};"))
+            .into_stream()
+    }
+
+    fn tag_of(&self, key: &[u8]) -> String {
+        let tag = key.get(self.info.name.len() + 1..).unwrap_or_default();
+        String::from_utf8_lossy(tag).into_owned()
+    }
+
     fn entry(&self, number: u64) -> Option<Entry> {
         let (group, shared) = (number / self.scale, number % self.scale);
         let count = self.variants.len() as u64;
@@ -300,35 +315,31 @@ pub fn images() -> Vec<ImageInfo> {
 pub fn tags(image: &str) -> impl Iterator<Item = (String, Entry)> {
     let tables = tables();
     let known = tables.images.get(image);
-    let mut stream = known.map(|image| {
-        let name = image.info.name;
-        // ';' is the byte after ':'.
-        tables
-            .tags
-            .range()
-            .ge(format!("{name}:"))
-            .lt(format!("{name};"))
-            .into_stream()
-    });
+    let mut stream = known.map(|image| image.stream(&tables.tags));
     std::iter::from_fn(move || {
         let (key, number) = stream.as_mut()?.next()?;
         let image = known?;
-        let tag = key.get(image.info.name.len() + 1..)?;
-        Some((
-            String::from_utf8_lossy(tag).into_owned(),
-            image.entry(number)?,
-        ))
+        Some((image.tag_of(key), image.entry(number)?))
     })
 }
 
 /// All tags that name the same image as `image:tag`, itself included, in byte
 /// order. Empty where the tag isn't known.
 pub fn aliases(image: &str, tag: &str) -> Vec<String> {
-    let Some(entry) = lookup(image, tag) else {
-        return Vec::new();
-    };
-    tags(image)
-        .filter(|(_, other)| other.group == entry.group)
-        .map(|(tag, _)| tag)
-        .collect()
+    lookup(image, tag).map_or_else(Vec::new, |entry| group_tags(image, entry.group))
+}
+
+/// The tags of one group, in byte order.
+pub(super) fn group_tags(image: &str, group: Group) -> Vec<String> {
+    let tables = tables();
+    let mut found = Vec::new();
+    if let Some(image) = tables.images.get(image) {
+        let mut stream = image.stream(&tables.tags);
+        while let Some((key, number)) = stream.next() {
+            if number / image.scale == group.0 {
+                found.push(image.tag_of(key));
+            }
+        }
+    }
+    found
 }
