@@ -1,8 +1,31 @@
-//! Offline knowledge: packages, commands and the libraries of language
-//! packages, as tables that need no loading.
+//! Offline knowledge of the Docker Official Images: every tag that is in the
+//! library or ever was, what it is built on, which tags name the same image,
+//! and since when it is frozen.
+//!
+//! The facts lie under `src/catalog/data/` and are as old as [`source`] says;
+//! whoever tells a person one of them should tell that day too. Nothing here is
+//! guessed: two tags are the same image only where one group of the library
+//! names both, today ([`Proof::AliasGroup`]) or on the day they left it
+//! together ([`Proof::Frozen`]).
 
 pub mod commands;
+mod date;
 pub mod libraries;
 pub mod packages;
+mod pin;
+pub mod programs;
+mod release;
+mod sibling;
+mod spelling;
 pub mod table;
+mod tags;
 pub mod variants;
+
+pub use date::Date;
+pub use pin::{NoPin, Pin, Proof, codename_tag};
+pub use release::{Release, release, releases};
+pub use sibling::{NoSibling, alpine_tag, runtime_tag, slim_tag};
+pub use tags::{
+    Base, Certainty, Entry, Group, ImageInfo, Kind, Source, aliases, image, images, is_official,
+    lookup, source, tags,
+};

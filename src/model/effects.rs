@@ -155,7 +155,11 @@ impl Copied {
                 return Some(from.clone());
             }
             let rest = path.strip_prefix(to.as_str())?;
-            let rest = if to == "/" { rest } else { rest.strip_prefix('/')? };
+            let rest = if to == "/" {
+                rest
+            } else {
+                rest.strip_prefix('/')?
+            };
             folder.then(|| {
                 if from.is_empty() {
                     rest.to_owned()
@@ -306,7 +310,9 @@ impl Reader<'_, '_> {
                 }
             };
             let name = clean.rsplit('/').next().unwrap_or(clean);
-            let looks_like_file = name.rsplit_once('.').is_some_and(|(stem, _)| !stem.is_empty());
+            let looks_like_file = name
+                .rsplit_once('.')
+                .is_some_and(|(stem, _)| !stem.is_empty());
             match folder {
                 Some(true) => {
                     self.map(&target, clean, true);
@@ -326,7 +332,7 @@ impl Reader<'_, '_> {
                         self.map(&path, clean, !sure && !looks_like_file);
                     }
                     // Of another image's path it is not known which it is.
-                    let tree = !sure && !looks_like_file && !(external && !into_folder);
+                    let tree = !sure && !looks_like_file && (into_folder || !external);
                     effect.writes.push(Write {
                         path: if tree { target.clone() } else { path },
                         tree,
@@ -374,8 +380,7 @@ impl Reader<'_, '_> {
             let start = doc.content.start as usize;
             let at = |span: Span| Span::new(start + span.start as usize, start + span.end as usize);
             let first = body.split(|b| *b == b'\n').next().unwrap_or_default();
-            let other = first.starts_with(b"#!")
-                && !first.windows(2).any(|w| w == b"sh");
+            let other = first.starts_with(b"#!") && !first.windows(2).any(|w| w == b"sh");
             if args.trim_start().starts_with("<<") && !other {
                 self.script(&body, step, cwd, &at, 0, String::new());
             } else {
@@ -510,7 +515,9 @@ impl Reader<'_, '_> {
             };
             let plain = !value.contains(['$', '`']);
             let value = plain.then(|| value.trim_matches(['"', '\'']).to_owned());
-            frame.assigned.insert(name.trim_end_matches('+').to_owned(), value);
+            frame
+                .assigned
+                .insert(name.trim_end_matches('+').to_owned(), value);
         }
         let span = (frame.file_span)(command.span);
         let mut text = String::from_utf8_lossy(command.span.of(source)).into_owned();
@@ -592,27 +599,21 @@ impl Reader<'_, '_> {
             "git" => self.git(args, frame, &mut effect),
             "xargs" | "find" => {
                 let words: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
-                let removes = words.iter().any(|w| matches!(*w, "rm" | "-delete" | "rmdir"));
+                let removes = words
+                    .iter()
+                    .any(|w| matches!(*w, "rm" | "-delete" | "rmdir"));
                 let acts = words
                     .iter()
                     .any(|w| matches!(*w, "-exec" | "-execdir" | "-ok"));
                 let harmless = words
                     .iter()
                     .any(|w| matches!(*w, "chmod" | "chown" | "strip" | "sed" | "dos2unix"));
-                if base == "xargs" && !removes || acts && !removes {
-                    let inside = words
-                        .iter()
-                        .find(|w| w.starts_with('/'))
-                        .map_or(frame.cwd.clone(), |w| (*w).to_owned());
-                    if harmless && acts {
+                if (base == "xargs" || acts) && !removes {
+                    let inside = words.iter().find(|w| w.starts_with('/'));
+                    if acts && harmless {
+                        let path = inside.map_or(frame.cwd.clone(), |w| (*w).to_owned());
                         effect.what = What::Writes;
-                        effect.writes.push(Write {
-                            path: inside,
-                            tree: true,
-                        });
-                    } else if base == "xargs" && words.first().is_none_or(|w| !w.starts_with("apt"))
-                    {
-                        effect.what = What::Opaque(format!("{base} runs another program"));
+                        effect.writes.push(Write { path, tree: true });
                     } else {
                         effect.what = What::Opaque(format!("{base} runs another program"));
                     }
@@ -711,36 +712,37 @@ impl Reader<'_, '_> {
                 }
             }
             Role::Service => {
-                effect.what =
-                    What::Opaque(format!("{name} starts or configures a service: what that writes is not known"));
+                effect.what = What::Opaque(format!(
+                    "{name} starts or configures a service: what that writes is not known"
+                ));
             }
             Role::Script | Role::Wrapper => {
                 effect.what = What::Opaque(format!("what {name} runs is not followed"));
             }
             Role::Package => {
-                effect.what = What::Opaque(format!("{name} is a package manager that is not followed here"));
+                effect.what = What::Opaque(format!(
+                    "{name} is a package manager that is not followed here"
+                ));
             }
-            Role::Build | Role::Fetch | Role::File => {
-                match writes(row.writes, args, &frame.cwd) {
-                    Some(found) => {
-                        if found.iter().any(|w| w.path.starts_with("/etc/apt/")) {
-                            effect.what = What::AptSource;
-                        }
-                        if name == "chown" || name == "chgrp" {
-                            let all = args.iter().flatten();
-                            let deep = all.clone().any(|a| is_recursive(a));
-                            let owner = all.clone().find(|a| !a.starts_with('-'));
-                            if let (Some(owner), "chown") = (owner, name) {
-                                effect.owner = Some((owner.clone(), deep));
-                            }
-                        }
-                        effect.writes.extend(found);
+            Role::Build | Role::Fetch | Role::File => match writes(row.writes, args, &frame.cwd) {
+                Some(found) => {
+                    if found.iter().any(|w| w.path.starts_with("/etc/apt/")) {
+                        effect.what = What::AptSource;
                     }
-                    None => {
-                        effect.what = What::Opaque(format!("where {name} writes is not known"));
+                    if name == "chown" || name == "chgrp" {
+                        let all = args.iter().flatten();
+                        let deep = all.clone().any(|a| is_recursive(a));
+                        let owner = all.clone().find(|a| !a.starts_with('-'));
+                        if let (Some(owner), "chown") = (owner, name) {
+                            effect.owner = Some((owner.clone(), deep));
+                        }
                     }
+                    effect.writes.extend(found);
                 }
-            }
+                None => {
+                    effect.what = What::Opaque(format!("where {name} writes is not known"));
+                }
+            },
         }
     }
 
@@ -772,7 +774,9 @@ impl Reader<'_, '_> {
                 }
             }
             Some("config") => {}
-            Some("init" | "checkout" | "pull" | "submodule" | "reset" | "apply" | "fetch" | "lfs") => {
+            Some(
+                "init" | "checkout" | "pull" | "submodule" | "reset" | "apply" | "fetch" | "lfs",
+            ) => {
                 effect.writes.push(Write {
                     path: frame.cwd.clone(),
                     tree: true,
@@ -811,7 +815,14 @@ impl Reader<'_, '_> {
                 let (step, cwd) = (frame.step, frame.cwd.clone());
                 let span = effect.span;
                 let origin = "a shell of its own".to_owned();
-                self.script(text.as_bytes(), step, &cwd, &|_| span, frame.depth + 1, origin);
+                self.script(
+                    text.as_bytes(),
+                    step,
+                    &cwd,
+                    &|_| span,
+                    frame.depth + 1,
+                    origin,
+                );
             }
             Some(Some(path)) if !inline && path != "-" && !piped => {
                 let path = path.clone();
@@ -880,7 +891,14 @@ impl Reader<'_, '_> {
             return;
         }
         let (step, cwd, span) = (frame.step, frame.cwd.clone(), effect.span);
-        self.script(text.as_bytes(), step, &cwd, &|_| span, frame.depth + 1, context);
+        self.script(
+            text.as_bytes(),
+            step,
+            &cwd,
+            &|_| span,
+            frame.depth + 1,
+            context,
+        );
     }
 
     /// A build step that writes below the working directory.
@@ -941,7 +959,13 @@ impl Reader<'_, '_> {
 
     // ---- Node.js
 
-    fn node(&mut self, tool: &str, args: &[Option<String>], frame: &mut Frame<'_>, mut effect: Effect) {
+    fn node(
+        &mut self,
+        tool: &str,
+        args: &[Option<String>],
+        frame: &mut Frame<'_>,
+        mut effect: Effect,
+    ) {
         let words: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
         let kind = NodeTool::of(tool).unwrap_or(NodeTool::Npm);
         let flag = |names: &[&str]| words.iter().any(|w| names.contains(w));
@@ -970,7 +994,10 @@ impl Reader<'_, '_> {
             if let Some(browser) = programs::browser_installer(what, &operands) {
                 effect.what = What::Opaque(browser);
             } else {
-                let inner = Frame { cwd, ..clone_frame(frame) };
+                let inner = Frame {
+                    cwd,
+                    ..clone_frame(frame)
+                };
                 self.bounded(&inner, &mut effect);
             }
             self.ledger.effects.push(effect);
@@ -1001,8 +1028,11 @@ impl Reader<'_, '_> {
         };
         if install {
             let skip = if verb == Some("global") { 2 } else { 1 };
-            let packages: Vec<String> =
-                operands.iter().skip(skip).map(|p| (*p).to_owned()).collect();
+            let packages: Vec<String> = operands
+                .iter()
+                .skip(skip)
+                .map(|p| (*p).to_owned())
+                .collect();
             effect.what = What::NodeInstall {
                 tool: kind,
                 global: global.then_some(packages),
@@ -1016,7 +1046,11 @@ impl Reader<'_, '_> {
             return;
         }
         match verb {
-            Some("prune" | "dedupe" | "rebuild" | "link" | "version" | "pkg" | "audit" | "autoclean" | "workspaces" | "import" | "fetch" | "deploy" | "update" | "up" | "upgrade" | "uninstall" | "remove" | "rm") => {
+            Some(
+                "prune" | "dedupe" | "rebuild" | "link" | "version" | "pkg" | "audit" | "autoclean"
+                | "workspaces" | "import" | "fetch" | "deploy" | "update" | "up" | "upgrade"
+                | "uninstall" | "remove" | "rm",
+            ) => {
                 effect.what = What::Writes;
                 effect.writes.push(tree);
                 if matches!(verb, Some("prune")) && (production || kind == NodeTool::Npm) {
@@ -1027,7 +1061,11 @@ impl Reader<'_, '_> {
                     };
                 }
             }
-            Some("cache" | "config" | "set" | "get" | "store" | "help" | "--version" | "view" | "ls" | "list" | "why" | "outdated" | "login" | "ping" | "plugin") | None => {
+            Some(
+                "cache" | "config" | "set" | "get" | "store" | "help" | "--version" | "view" | "ls"
+                | "list" | "why" | "outdated" | "login" | "ping" | "plugin",
+            )
+            | None => {
                 if matches!(verb, Some("set")) || matches!(verb, Some("plugin")) {
                     effect.writes.push(tree);
                 }
@@ -1045,7 +1083,10 @@ impl Reader<'_, '_> {
                     self.ledger.effects.push(effect);
                     return;
                 };
-                let inner = Frame { cwd, ..clone_frame(frame) };
+                let inner = Frame {
+                    cwd,
+                    ..clone_frame(frame)
+                };
                 return self.package_script(name, &inner, effect);
             }
         }
@@ -1134,7 +1175,10 @@ impl Reader<'_, '_> {
                     let mut value = value;
                     for variable in stage.scope.declared(step.variables) {
                         if let Ok(text) = &variable.value {
-                            for form in [format!("${{{}}}", variable.name), format!("${}", variable.name)] {
+                            for form in [
+                                format!("${{{}}}", variable.name),
+                                format!("${}", variable.name),
+                            ] {
                                 if variable.name != "PATH" {
                                     value = value.replace(&form, text);
                                 }
@@ -1181,13 +1225,15 @@ impl Reader<'_, '_> {
                 "-r" | "--requirement" => requirements.extend(iter.next().map(|p| path(p))),
                 "-t" | "--target" | "--prefix" | "--root" => target = iter.next().map(|p| path(p)),
                 "-e" | "--editable" => {
-                    project |= iter.next().is_some_and(|p| p.starts_with('.') || p.starts_with('/'));
+                    project |= iter
+                        .next()
+                        .is_some_and(|p| p.starts_with('.') || p.starts_with('/'));
                 }
                 "-c" | "--constraint" | "-i" | "--index-url" | "--extra-index-url" | "-f"
-                | "--find-links" | "--trusted-host" | "--timeout" | "--retries" | "--progress-bar"
-                | "--default-timeout" | "--no-binary" | "--only-binary" | "--platform"
-                | "--python-version" | "--implementation" | "--abi" | "--cache-dir"
-                | "--config-settings" | "--root-user-action" => {
+                | "--find-links" | "--trusted-host" | "--timeout" | "--retries"
+                | "--progress-bar" | "--default-timeout" | "--no-binary" | "--only-binary"
+                | "--platform" | "--python-version" | "--implementation" | "--abi"
+                | "--cache-dir" | "--config-settings" | "--root-user-action" => {
                     iter.next();
                 }
                 "--user" => user = true,
@@ -1255,7 +1301,11 @@ impl Reader<'_, '_> {
                     None => effect.what = What::Opaque("where the venv goes is not known".into()),
                 }
             }
-            ["-m", "compileall" | "build" | "pytest" | "unittest" | "grpc_tools.protoc", ..] => {
+            [
+                "-m",
+                "compileall" | "build" | "pytest" | "unittest" | "grpc_tools.protoc",
+                ..,
+            ] => {
                 self.bounded(frame, &mut effect);
             }
             ["-m", "nltk.downloader", ..] => {
@@ -1352,8 +1402,8 @@ impl Reader<'_, '_> {
                 });
             }
             ("uv", Some("pip")) => {
-                let system = words.contains(&"--system")
-                    || truthy(self.variable("UV_SYSTEM_PYTHON", frame));
+                let system =
+                    words.contains(&"--system") || truthy(self.variable("UV_SYSTEM_PYTHON", frame));
                 let rest: Vec<Option<String>> = args
                     .iter()
                     .skip_while(|w| w.as_deref() != Some("pip"))
@@ -1380,7 +1430,9 @@ impl Reader<'_, '_> {
                 let path = path.filter(|w| !w.starts_with('-')).last();
                 let path = path.and_then(|p| join(Some(&frame.cwd), p));
                 effect.what = What::Writes;
-                effect.writes.push(path.map_or(cwd_venv, |path| Write { path, tree: true }));
+                effect
+                    .writes
+                    .push(path.map_or(cwd_venv, |path| Write { path, tree: true }));
             }
             ("uv", Some("lock" | "export" | "build" | "cache" | "version" | "init")) => {
                 self.bounded(frame, &mut effect);
@@ -1424,7 +1476,8 @@ impl Reader<'_, '_> {
                     _ => self.bounded(frame, &mut effect),
                 }
             }
-            (_, Some("cache" | "self" | "env" | "--version" | "version" | "show" | "--venv")) | (_, None) => {}
+            (_, Some("cache" | "self" | "env" | "--version" | "version" | "show" | "--venv"))
+            | (_, None) => {}
             (tool, Some(verb)) => {
                 effect.what = What::Opaque(format!("{tool} {verb} is not followed"));
             }
@@ -1444,8 +1497,8 @@ impl Reader<'_, '_> {
     fn noted(&self, name: &str, frame: &Frame<'_>) -> Option<String> {
         let key = format!("setting:{name}");
         let rows = self.ledger.copied.rows.iter().rev();
-        let noted = rows.filter(|(k, ..)| *k == key).map(|(_, v, _)| v.clone());
-        noted.last().or_else(|| self.variable(name, frame))
+        let mut noted = rows.filter(|(k, ..)| *k == key).map(|(_, v, _)| v.clone());
+        noted.next_back().or_else(|| self.variable(name, frame))
     }
 }
 
@@ -1550,9 +1603,10 @@ fn apt(args: &[Option<String>], effect: &mut Effect) {
         }
     }
     effect.what = match verb {
-        Some("update" | "clean" | "autoclean" | "autoremove" | "purge" | "remove" | "list" | "show" | "search") => {
-            What::AptLists
-        }
+        Some(
+            "update" | "clean" | "autoclean" | "autoremove" | "purge" | "remove" | "list" | "show"
+            | "search",
+        ) => What::AptLists,
         Some("upgrade" | "dist-upgrade" | "full-upgrade") => What::AptLists,
         Some("install" | "reinstall") if unknown => {
             What::Opaque("which packages it installs is not known".to_owned())
@@ -1580,16 +1634,29 @@ fn apt(args: &[Option<String>], effect: &mut Effect) {
 fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> {
     let tree = |path: String| Write { path, tree: true };
     let operand = |arg: &Option<String>| -> Option<String> { join(Some(cwd), arg.as_deref()?) };
-    let is_option = |arg: &&Option<String>| arg.as_deref().is_some_and(|a| a.starts_with('-') && a != "-");
+    let is_option = |arg: &&Option<String>| {
+        arg.as_deref()
+            .is_some_and(|a| a.starts_with('-') && a != "-")
+    };
     let operands: Vec<&Option<String>> = args.iter().filter(|arg| !is_option(arg)).collect();
     match form {
         "-" => return Some(Vec::new()),
         "cwd" => return Some(vec![tree(cwd.to_owned())]),
         "operands" => return operands.into_iter().map(|a| operand(a).map(tree)).collect(),
         "operands+1" => {
-            return operands.into_iter().skip(1).map(|a| operand(a).map(tree)).collect();
+            return operands
+                .into_iter()
+                .skip(1)
+                .map(|a| operand(a).map(tree))
+                .collect();
         }
-        "setcap" => return operands.into_iter().skip(1).map(|a| operand(a).map(tree)).collect(),
+        "setcap" => {
+            return operands
+                .into_iter()
+                .skip(1)
+                .map(|a| operand(a).map(tree))
+                .collect();
+        }
         "last" => {
             let target = args.windows(2).find_map(|w| {
                 matches!(w[0].as_deref(), Some("-t" | "--target-directory")).then(|| operand(&w[1]))
@@ -1601,16 +1668,21 @@ fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> 
             return last.map(|path| vec![tree(path)]);
         }
         "sed" => {
-            let in_place = args
-                .iter()
-                .flatten()
-                .any(|a| a.starts_with("-i") || a.starts_with("--in-place") || a == "-ri" || a == "-Ei" || a == "-ie");
+            let in_place = args.iter().flatten().any(|a| {
+                a.starts_with("-i")
+                    || a.starts_with("--in-place")
+                    || a == "-ri"
+                    || a == "-Ei"
+                    || a == "-ie"
+            });
             if !in_place {
                 return Some(Vec::new());
             }
             let skip = usize::from(!args.iter().flatten().any(|a| a == "-e" || a == "-f"));
             let files = operands.into_iter().skip(skip);
-            return files.map(|a| operand(a).map(|path| Write { path, tree: false })).collect();
+            return files
+                .map(|a| operand(a).map(|path| Write { path, tree: false }))
+                .collect();
         }
         "browsers" | "home" => return None,
         _ => {}
@@ -1622,10 +1694,13 @@ fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> 
                     let Some(arg) = arg.as_deref() else { continue };
                     let long = option.starts_with("--");
                     if arg == option || (!long && is_bundle(arg, option)) {
-                        return args
-                            .get(at + 1)
-                            .and_then(|a| operand(a))
-                            .map(|path| if path.starts_with("/dev/") { Vec::new() } else { vec![tree(path)] });
+                        return args.get(at + 1).and_then(&operand).map(|path| {
+                            if path.starts_with("/dev/") {
+                                Vec::new()
+                            } else {
+                                vec![tree(path)]
+                            }
+                        });
                     }
                     if let Some(value) = arg.strip_prefix(option) {
                         let value = value.strip_prefix('=').unwrap_or(value);
@@ -1635,9 +1710,12 @@ fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> 
                     }
                 }
             }
-        } else if let Some((flags, _)) = part.strip_prefix("flag:").and_then(|p| p.split_once('=')) {
+        } else if let Some((flags, _)) = part.strip_prefix("flag:").and_then(|p| p.split_once('='))
+        {
             for option in flags.split(',') {
-                let has = |arg: &String| arg == option || (!option.starts_with("--") && is_bundle_of(arg, option));
+                let has = |arg: &String| {
+                    arg == option || (!option.starts_with("--") && is_bundle_of(arg, option))
+                };
                 if args.iter().flatten().any(has) {
                     return Some(vec![tree(cwd.to_owned())]);
                 }

@@ -249,8 +249,14 @@ impl<'a> Model<'a> {
             _ => {
                 let range = words.first().map_or(0..0, |word| word.range.clone());
                 let span = instruction.logical.cover(range.clone());
-                let editable =
-                    editable(file, instruction, range, &written, resolved.as_ref().ok(), globals);
+                let editable = editable(
+                    file,
+                    instruction,
+                    range,
+                    &written,
+                    resolved.as_ref().ok(),
+                    globals,
+                );
                 self.images.push(ImageUse {
                     place: Place::From(stage),
                     written: written.clone().into_owned(),
@@ -542,7 +548,10 @@ fn tail(
     let Some(end) = end else { return no() };
     let (head, literal) = written.split_at(end);
     let plain = |text: &str| !text.contains(['"', '\'', '\\', '`']);
-    match (resolved.strip_suffix(literal), instruction.logical.exact(range)) {
+    match (
+        resolved.strip_suffix(literal),
+        instruction.logical.exact(range),
+    ) {
         (Some(value), Some(span)) if plain(written) => Editable::Tail {
             span,
             head: head.to_owned(),

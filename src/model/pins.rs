@@ -65,7 +65,9 @@ pub fn codename_pin(image: &ImageUse) -> Result<WrittenPin, NotPinned> {
     };
     let pin = catalog::codename_tag(name, tag).map_err(|none| match none {
         NoPin::Named(_) | NoPin::NotOfficial | NoPin::NoRelease(_) => NotPinned::Fine,
-        other => because(format!("{name}:{tag} can't be pinned to a codename: {other}")),
+        other => because(format!(
+            "{name}:{tag} can't be pinned to a codename: {other}"
+        )),
     })?;
     let text = reference.as_str();
     let new = format!("{}:{}", &text[..reference.name_range().end], pin.tag);

@@ -150,8 +150,22 @@ impl Follower<'_, '_> {
         }
         // Programs that run another one: tini, env, exec, sh -c.
         const RUNNERS: [&str; 16] = [
-            "exec", "tini", "dumb-init", "env", "gosu", "su-exec", "sudo", "nohup", "time", "nice",
-            "dotenv", "cross-env", "doppler", "xvfb-run", "wait-for-it", "command",
+            "exec",
+            "tini",
+            "dumb-init",
+            "env",
+            "gosu",
+            "su-exec",
+            "sudo",
+            "nohup",
+            "time",
+            "nice",
+            "dotenv",
+            "cross-env",
+            "doppler",
+            "xvfb-run",
+            "wait-for-it",
+            "command",
         ];
         let program = words[0].clone();
         let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
@@ -174,7 +188,7 @@ impl Follower<'_, '_> {
                 .count();
             let user = usize::from(matches!(name.as_str(), "gosu" | "su-exec"));
             if let Some(inner) = rest.get(skip + user..).filter(|inner| !inner.is_empty()) {
-                self.command(&inner.to_vec(), via, line, depth + 1);
+                self.command(inner, via, line, depth + 1);
             }
             return;
         }
@@ -221,7 +235,11 @@ impl Follower<'_, '_> {
             // By PATH: the usual place of entrypoints, or the working directory.
             let usual = format!("/usr/local/bin/{path}");
             let known = self.copied.context_path(&usual).is_some();
-            if known { Some(usual) } else { join(Some(&self.cwd), path) }
+            if known {
+                Some(usual)
+            } else {
+                join(Some(&self.cwd), path)
+            }
         };
         let Some(full) = full else { return };
         if self.seen.contains(&full) {

@@ -15,17 +15,54 @@ const EXTENSIONS: [&str; 10] = [
 
 /// Folders without sources of the running program.
 const SKIPPED: [&str; 22] = [
-    ".git", ".github", ".next", ".nuxt", ".venv", "__mocks__", "__pycache__", "__tests__",
-    "coverage", "cypress", "docs", "e2e", "example", "examples", "fixtures", "node_modules",
-    "spec", "test", "tests", "vendor", "venv", ".yarn",
+    ".git",
+    ".github",
+    ".next",
+    ".nuxt",
+    ".venv",
+    "__mocks__",
+    "__pycache__",
+    "__tests__",
+    "coverage",
+    "cypress",
+    "docs",
+    "e2e",
+    "example",
+    "examples",
+    "fixtures",
+    "node_modules",
+    "spec",
+    "test",
+    "tests",
+    "vendor",
+    "venv",
+    ".yarn",
 ];
 
 /// Functions that start a program whose name is their first argument.
 const STARTERS: [&str; 22] = [
-    "Popen", "call", "check_call", "check_output", "command", "commandSync",
-    "create_subprocess_exec", "create_subprocess_shell", "exec", "execAsync", "execFile",
-    "execFileSync", "execPromise", "execSync", "execa", "execaSync", "getoutput", "popen", "run",
-    "spawn", "spawnSync", "system",
+    "Popen",
+    "call",
+    "check_call",
+    "check_output",
+    "command",
+    "commandSync",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "exec",
+    "execAsync",
+    "execFile",
+    "execFileSync",
+    "execPromise",
+    "execSync",
+    "execa",
+    "execaSync",
+    "getoutput",
+    "popen",
+    "run",
+    "spawn",
+    "spawnSync",
+    "system",
 ];
 
 /// What was read.
@@ -67,9 +104,7 @@ impl Sources {
     pub fn imports(&self, name: &str) -> Option<&str> {
         let forms: Vec<String> = ["require(", "import(", "from ", "import "]
             .iter()
-            .flat_map(|before| {
-                ['\'', '"', '`'].map(|quote| format!("{before}{quote}{name}"))
-            })
+            .flat_map(|before| ['\'', '"', '`'].map(|quote| format!("{before}{quote}{name}")))
             .collect();
         let file = self.texts.iter().find(|(path, text)| {
             is_runtime(path)
@@ -191,9 +226,16 @@ fn started(text: &str) -> Vec<String> {
         if !STARTERS.contains(&name) {
             continue;
         }
-        let rest = text[at + 1..].trim_start().trim_start_matches('[').trim_start();
+        let rest = text[at + 1..]
+            .trim_start()
+            .trim_start_matches('[')
+            .trim_start();
         let rest = rest.strip_prefix(['f', 'r']).unwrap_or(rest);
-        let Some(quote) = rest.chars().next().filter(|c| matches!(c, '\'' | '"' | '`')) else {
+        let Some(quote) = rest
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '\'' | '"' | '`'))
+        else {
             continue;
         };
         let line = &rest[1..];
@@ -231,7 +273,10 @@ mod tests {
             sources.texts.push((path.to_owned(), text.to_owned()));
         };
         add("src/a.test.ts", "import x from 'jest-mock'");
-        add("src/b.ts", "import type { Y } from 'typed'\nimport z from \"dotenv/config\"");
+        add(
+            "src/b.ts",
+            "import type { Y } from 'typed'\nimport z from \"dotenv/config\"",
+        );
         add("vite.config.ts", "import v from 'vite'");
         assert_eq!(sources.imports("jest-mock"), None);
         assert_eq!(sources.imports("typed"), None);

@@ -120,10 +120,14 @@ fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
         let plain = it.keyword == Keyword::Run && it.json.is_none() && it.heredocs.is_empty();
         plain.then(|| it.logical.text(file.source())[it.args.clone()].to_vec())
     };
-    let known: std::collections::HashSet<Vec<u8>> =
-        before.instructions().filter_map(|it| body(before, it)).collect();
+    let known: std::collections::HashSet<Vec<u8>> = before
+        .instructions()
+        .filter_map(|it| body(before, it))
+        .collect();
     for it in after.instructions() {
-        let Some(text) = body(after, it) else { continue };
+        let Some(text) = body(after, it) else {
+            continue;
+        };
         if !known.contains(&text) && !shell::parse(&text).is_valid() {
             return Err(format!(
                 "the shell of the RUN on line {} of the result would not parse",
@@ -134,11 +138,13 @@ fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
     Ok(())
 }
 
+/// Rules (empty: all), the reason, and the lines that it is about (`None`: the
+/// whole file).
+type Suppression = (Vec<String>, String, Option<(usize, usize)>);
+
 /// What the file's own comments ask to be left alone.
 pub(super) struct Suppressions {
-    /// Rules (empty: all), the reason, and the lines that it is about
-    /// (`None`: the whole file).
-    rows: Vec<(Vec<String>, String, Option<(usize, usize)>)>,
+    rows: Vec<Suppression>,
 }
 
 impl Suppressions {

@@ -220,9 +220,8 @@ fn choose(file: &Dockerfile, files: &dyn Files, options: &Options) -> Choice {
     let order: Vec<Option<&'static str>> = eligible
         .iter()
         .map(|rewrite| {
-            let covers = |other: &&Rewrite| {
-                other.includes.contains(&rewrite.rule) && clash(other, rewrite)
-            };
+            let covers =
+                |other: &&Rewrite| other.includes.contains(&rewrite.rule) && clash(other, rewrite);
             eligible.iter().find(covers).map(|other| other.rule)
         })
         .collect();

@@ -127,6 +127,8 @@ mod tests {
     fn a_missing_final_newline_is_said() {
         let name = PatchName("D".to_owned());
         let text = String::from_utf8(patch(&name, b"a\nb", b"a\nc")).unwrap();
-        assert!(text.ends_with("-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n"));
+        assert!(
+            text.ends_with("-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n")
+        );
     }
 }

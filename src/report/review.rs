@@ -104,7 +104,11 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
     }
     for held in held {
         rewrite_lines(&mut out, shown, plan, &held.rewrite);
-        let _ = writeln!(out, "      held back: {}", visible(&held.reason.to_string()));
+        let _ = writeln!(
+            out,
+            "      held back: {}",
+            visible(&held.reason.to_string())
+        );
     }
     for refusal in &plan.refusals {
         let superseded = plan

@@ -228,12 +228,10 @@ fn flags(it: &Instruction, known: &[(&str, Kind)]) -> Result<(), String> {
             (Bool, Some("")) | (One | Many, None) => {
                 return Err(format!("missing a value on flag: --{name}"));
             }
-            (Bool, Some(value)) => {
-                if !matches!(value.to_lowercase().as_str(), "true" | "false") {
-                    return Err(format!(
-                        "expecting boolean value for flag --{name}, not: {value}"
-                    ));
-                }
+            (Bool, Some(value)) if !matches!(value.to_lowercase().as_str(), "true" | "false") => {
+                return Err(format!(
+                    "expecting boolean value for flag --{name}, not: {value}"
+                ));
             }
             _ => {}
         }

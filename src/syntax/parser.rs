@@ -389,15 +389,16 @@ fn node(source: &[u8], logical: Logical, from: usize, escape: u8, depth: usize) 
                 failed = Some(message);
             }
         }
-        Keyword::Onbuild if !args.is_empty() => {
+        Keyword::Onbuild
+            if !args.is_empty()
             // A chain of ONBUILD is refused; reading two of them says enough.
-            if depth < 2 {
-                match node(source, logical.clone(), args.start, escape, depth + 1) {
-                    Ok(sub) => instruction.sub = Some(Box::new(sub)),
-                    Err((sub, message)) => {
-                        instruction.sub = Some(sub);
-                        failed = Some(message);
-                    }
+            && depth < 2 =>
+        {
+            match node(source, logical.clone(), args.start, escape, depth + 1) {
+                Ok(sub) => instruction.sub = Some(Box::new(sub)),
+                Err((sub, message)) => {
+                    instruction.sub = Some(sub);
+                    failed = Some(message);
                 }
             }
         }

@@ -114,7 +114,7 @@ pub(super) fn sort(
                 },
                 Class::ToolIfDemanded { commands: tools } => {
                     let mut tools = tools.into_iter();
-                    if let Some(via) = tools.find_map(|tool| demanded(tool)) {
+                    if let Some(via) = tools.find_map(&demanded) {
                         out.because
                             .push(format!("line {}: {name} is kept: {via} runs it", effect.line));
                         kept.push(word.clone());

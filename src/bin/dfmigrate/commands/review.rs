@@ -20,6 +20,12 @@ use crate::exit;
 /// the output in order.
 const BATCH: usize = 256;
 
+/// The bytes of a file before and after.
+struct Change {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
 /// What came of one file.
 struct Outcome {
     /// For standard output.
@@ -27,8 +33,8 @@ struct Outcome {
     /// For standard error.
     err: String,
     counts: Counts,
-    /// To be written: the bytes before and after.
-    write: Option<(Vec<u8>, Vec<u8>)>,
+    /// To be written.
+    write: Option<Change>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
@@ -176,7 +182,10 @@ fn render(shown: &str, plan: Plan, args: &Args, outcome: &mut Outcome) {
         outcome.out = review(shown, &plan, args.verbose).into_bytes();
     }
     if args.apply && plan.changes() {
-        outcome.write = Some((plan.before.source().to_vec(), plan.after));
+        outcome.write = Some(Change {
+            before: plan.before.source().to_vec(),
+            after: plan.after,
+        });
     }
 }
 
@@ -230,7 +239,7 @@ fn syntax_errors(shown: &str, plan: &Plan) -> String {
 
 /// Writes the files of a batch that change.
 fn write_all(batch: &[Source], outcomes: &[Outcome], args: &Args, total: &mut Counts) {
-    let writes: Vec<(&Source, &(Vec<u8>, Vec<u8>))> = batch
+    let writes: Vec<(&Source, &Change)> = batch
         .iter()
         .zip(outcomes)
         .filter_map(|(source, outcome)| Some((source, outcome.write.as_ref()?)))
@@ -248,10 +257,10 @@ fn write_all(batch: &[Source], outcomes: &[Outcome], args: &Args, total: &mut Co
         }
     }
     let options = apply::Options::default();
-    for ((source, (before, after)), refusal) in writes.into_iter().zip(refused) {
+    for ((source, change), refusal) in writes.into_iter().zip(refused) {
         let error = match refusal {
             Some(state) => Some(format!("was not written: {state}")),
-            None => apply::write(source, before, after, &options)
+            None => apply::write(source, &change.before, &change.after, &options)
                 .err()
                 .map(|error| error.to_string()),
         };
