@@ -1152,8 +1152,18 @@ impl Reader<'_, '_> {
             return Some(venv);
         }
         let path = self.raw_path(frame)?;
-        let first = path.split(':').next()?;
-        let folder = first.strip_suffix("/bin")?;
+        // The first folder of PATH that is a virtual environment's.
+        let made = |folder: &str| {
+            self.ledger
+                .effects
+                .iter()
+                .any(|e| e.text.contains("venv") && e.writes.iter().any(|w| w.path == folder))
+        };
+        let folder = path
+            .split(':')
+            .take_while(|part| !part.contains('$'))
+            .filter_map(|part| part.strip_suffix("/bin"))
+            .find(|folder| made(folder))?;
         (!folder.starts_with("/usr") && folder.starts_with('/') && folder != "/root/.local")
             .then(|| folder.to_owned())
     }
@@ -1262,7 +1272,22 @@ impl Reader<'_, '_> {
                 path: format!("{}/.local", self.home(frame)),
                 tree: true,
             }],
-            _ => python_writes(self.python_prefix(program, frame)),
+            _ => match (self.python_prefix(program, frame), self.plain_user(frame)) {
+                (None, Some(name)) => match self.settled_home(&name) {
+                    // site-packages belong to root, so pip turns to the home.
+                    Some(home) => vec![Write {
+                        path: format!("{home}/.local"),
+                        tree: true,
+                    }],
+                    None => {
+                        effect.what = What::Opaque(format!(
+                            "pip runs as {name}, whose home folder is not known, and installs there"
+                        ));
+                        return;
+                    }
+                },
+                (prefix, _) => python_writes(prefix),
+            },
         };
         if project {
             effect.writes.push(Write {
@@ -1275,6 +1300,33 @@ impl Reader<'_, '_> {
             packages,
             project,
         };
+    }
+
+    /// The user that runs, where that is not root.
+    fn plain_user(&self, frame: &Frame<'_>) -> Option<String> {
+        let user = frame.step.user.as_deref()?.split(':').next()?;
+        (!matches!(user, "root" | "0" | "")).then(|| user.to_owned())
+    }
+
+    /// The home folder of a user that the file makes in the usual place.
+    fn settled_home(&self, name: &str) -> Option<String> {
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let makes = self.ledger.effects.iter().find(|e| {
+            matches!(e.program.as_deref(), Some("useradd" | "adduser"))
+                && e.text.split_whitespace().any(|word| word == name)
+        });
+        let elsewhere = makes.is_some_and(|e| {
+            e.text.split_whitespace().any(|word| {
+                matches!(
+                    word,
+                    "-d" | "--home" | "--home-dir" | "--no-create-home" | "-M" | "-r" | "--system"
+                ) || word.starts_with("--home=")
+                    || word.starts_with("--home-dir=")
+            })
+        });
+        (!elsewhere).then(|| format!("/home/{name}"))
     }
 
     fn python(
@@ -1536,6 +1588,18 @@ fn python_writes(venv: Option<String>) -> Vec<Write> {
 /// has the interpreter's minor version in it.
 pub const SITE_PACKAGES: &str = "/usr/local/lib/python*/site-packages";
 
+/// Folders of every image that a program is moved into.
+const SYSTEM_FOLDERS: [&str; 8] = [
+    "/bin",
+    "/etc",
+    "/sbin",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/sbin",
+];
+
 fn is_recursive(arg: &str) -> bool {
     arg == "--recursive" || (arg.starts_with('-') && !arg.starts_with("--") && arg.contains('R'))
 }
@@ -1665,7 +1729,22 @@ fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> 
                 Some(target) => target,
                 None => operands.last().and_then(|a| operand(a)),
             };
-            return last.map(|path| vec![tree(path)]);
+            let path = last?;
+            // One source into a folder is a path of its own there.
+            let written = operands.last().and_then(|a| a.as_deref()).unwrap_or("");
+            let folder = written.ends_with('/') || matches!(written, "." | "..");
+            let into = (folder || SYSTEM_FOLDERS.contains(&path.as_str())) && operands.len() == 2;
+            let name = operands
+                .first()
+                .and_then(|a| a.as_deref())
+                .and_then(|a| a.trim_end_matches('/').rsplit('/').next());
+            let path = match name {
+                Some(name) if into && !name.contains(['*', '?', '[']) => {
+                    join(Some(&path), name).unwrap_or(path)
+                }
+                _ => path,
+            };
+            return Some(vec![tree(path)]);
         }
         "sed" => {
             let in_place = args.iter().flatten().any(|a| {

@@ -69,6 +69,7 @@ const STARTERS: [&str; 22] = [
 #[derive(Debug, Default)]
 pub struct Sources {
     texts: Vec<(String, String)>,
+    compose: Vec<(String, String)>,
     started: Vec<(String, String)>,
     /// Whether all of the context was read.
     pub complete: bool,
@@ -142,6 +143,11 @@ fn is_runtime(path: &str) -> bool {
         || name.ends_with(".sh"))
 }
 
+fn is_compose(name: &str) -> bool {
+    (name.starts_with("docker-compose") || name.starts_with("compose"))
+        && (name.ends_with(".yml") || name.ends_with(".yaml"))
+}
+
 /// Reads the sources of the context; `codename` says which programs the full
 /// image has.
 #[must_use]
@@ -175,6 +181,12 @@ pub fn scan(files: &dyn Files, codename: &str) -> Sources {
                 }
                 continue;
             }
+            if folder.is_empty() && is_compose(&name) {
+                if let Known::Yes(text) = files.text(&path) {
+                    out.compose.push((path, text));
+                }
+                continue;
+            }
             let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
             if !EXTENSIONS.contains(&extension) || name.ends_with(".min.js") {
                 continue;
@@ -197,6 +209,17 @@ pub fn scan(files: &dyn Files, codename: &str) -> Sources {
             let known = commands::in_full(&command, codename).is_some();
             if known && !out.started.iter().any(|(name, _)| *name == command) {
                 out.started.push((command, path.clone()));
+            }
+        }
+    }
+    // A health check of a compose file runs in the container as well.
+    for (path, text) in &out.compose {
+        for line in text.lines().filter(|line| line.contains("CMD")) {
+            for word in line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-') {
+                let known = commands::in_full(word, codename).is_some();
+                if known && !out.started.iter().any(|(name, _)| name == word) {
+                    out.started.push((word.to_owned(), path.clone()));
+                }
             }
         }
     }
