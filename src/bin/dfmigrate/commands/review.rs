@@ -212,8 +212,40 @@ fn patch_path(shown: &str) -> String {
     clean.join("/")
 }
 
+/// What a file is that is no Dockerfile at all, where that can be seen.
+fn no_dockerfile(plan: &Plan) -> Option<&'static str> {
+    let source = plan.before.source();
+    if source.iter().all(u8::is_ascii_whitespace) {
+        return Some("is empty: there is nothing in it to rewrite");
+    }
+    if source.contains(&0) {
+        return Some("is a binary file, not a Dockerfile: leave it out");
+    }
+    let at_fault = |signs: &[&[u8]]| {
+        plan.errors().iter().any(|error| {
+            let line = &source[plan.before.lines().range(error.line)];
+            signs
+                .iter()
+                .any(|sign| line.trim_ascii_start().starts_with(sign))
+        })
+    };
+    if at_fault(&[b"{{", b"{%", b"<%", b"#{", b"@@"]) {
+        return Some("is a template of another program: rewrite what it is rendered to");
+    }
+    if at_fault(&[b"<<<<<<<", b"=======", b">>>>>>>"]) {
+        return Some("has unresolved merge markers: resolve them first");
+    }
+    None
+}
+
 /// BuildKit would refuse the file: says where and why, with the line itself.
 fn syntax_errors(shown: &str, plan: &Plan) -> String {
+    if let Some(what) = no_dockerfile(plan) {
+        return format!(
+            "dfmigrate: {}: {what}; it was left as it is\n",
+            visible(shown)
+        );
+    }
     let mut text = String::new();
     for error in plan.errors().iter().take(5) {
         let range = plan.before.lines().range(error.line);
