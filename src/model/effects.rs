@@ -574,7 +574,20 @@ impl Reader<'_, '_> {
                 }
             }
             "." | "source" => self.activate(args, frame, &mut effect),
-            "apt-get" | "apt" | "aptitude" => apt(args, &mut effect),
+            "apt-get" | "apt" | "aptitude" => {
+                // `package=1.2*` is apt's own pattern: no file has such a name.
+                let words = command.words.iter().skip(command.words.len() - args.len());
+                let words: Vec<Option<String>> = args
+                    .iter()
+                    .zip(words)
+                    .map(|(value, word)| {
+                        let raw = || String::from_utf8_lossy(word.text(source)).into_owned();
+                        let pattern = word.has_glob() && !word.has_expansion() && !word.is_quoted();
+                        value.clone().or_else(|| pattern.then(raw))
+                    })
+                    .collect();
+                apt(&words, &mut effect);
+            }
             "npm" | "yarn" | "pnpm" | "bun" | "npx" | "pnpx" | "bunx" => {
                 return self.node(&base, args, frame, effect);
             }

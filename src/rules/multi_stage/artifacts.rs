@@ -134,7 +134,7 @@ pub(super) fn find(subject: &Subject<'_, '_>, shape: &Shape) -> Outcome<Vec<Arti
                 | What::PipInstall { .. }
                 | What::PythonProject { .. }
         );
-        if !copied || replayed(effect) {
+        if !copied || replayed(subject, effect) {
             continue;
         }
         for write in &effect.writes {
@@ -230,11 +230,17 @@ pub(super) fn link(effect: &Effect) -> bool {
 
 /// Whether an effect that writes files is done again in the final stage
 /// instead of being copied: edits of the base image's own configuration.
-pub(super) fn replayed(effect: &Effect) -> bool {
+pub(super) fn replayed(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
     let outside = |path: &str| matches!(place(path), Place::Base);
     match first_word(effect) {
         _ if !effect.direct || effect.writes.is_empty() => false,
-        "ln" => effect.writes.iter().any(|w| outside(&w.path)),
+        // COPY would follow a link that it names, so only those inside of a
+        // copied folder come along.
+        "ln" => {
+            let dirs = workdirs(subject);
+            let inside = |path: &str| dirs.iter().any(|dir| path != dir && below(path, dir));
+            !effect.writes.iter().any(|w| inside(&w.path))
+        }
         "mkdir" => effect.writes.iter().all(|w| outside(&w.path)),
         "sed" | "echo" | "printf" => effect
             .writes

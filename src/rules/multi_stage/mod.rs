@@ -409,9 +409,55 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
     if let Some((line, why)) = runtime.unknown.first() {
         return subject.refuse(subject.line_span(*line), why.clone());
     }
+    users(subject)?;
     for effect in &subject.ledger.effects {
         if let What::Opaque(why) = &effect.what {
             return subject.refuse(effect.span, format!("`{}`: {why}", short(&effect.text)));
+        }
+    }
+    Ok(())
+}
+
+/// The users of Debian's base images, as its base-passwd package has them.
+const DEBIAN_USERS: [&str; 19] = [
+    "_apt", "backup", "bin", "daemon", "games", "gnats", "irc", "list", "lp", "mail", "man", "news",
+    "nobody", "proxy", "root", "sync", "sys", "uucp", "www-data",
+];
+
+/// Each user that USER or `--chown` names is in the slim image or made here.
+fn users(subject: &Subject<'_, '_>) -> Outcome<()> {
+    let model = subject.cx.model;
+    let effects = &subject.ledger.effects;
+    let known = |name: &str| {
+        name.is_empty()
+            || name.contains('$')
+            || name.starts_with(|c: char| c.is_ascii_digit())
+            || DEBIAN_USERS.contains(&name)
+            || (subject.image == "node" && name == "node")
+            || effects.iter().any(|e| {
+                e.what == What::Replay
+                    && e.text.split_whitespace().any(|word| word.trim_matches(['"', '\'']) == name)
+            })
+    };
+    for step in &subject.stage.steps {
+        let it = model.instructions[step.instruction];
+        let source = subject.cx.file.source();
+        let named = match it.keyword {
+            Keyword::User => model
+                .resolve(subject.stage.index, step, &it.args_text(source))
+                .ok(),
+            Keyword::Copy | Keyword::Add => {
+                it.flag("chown").and_then(|flag| flag.value()).map(str::to_owned)
+            }
+            _ => None,
+        };
+        let Some(named) = named else { continue };
+        let user = named.split(':').next().unwrap_or_default();
+        if !known(user) {
+            return subject.refuse(
+                it.code(source),
+                format!("the user {user} is not made in this file, and the slim image has none of that name"),
+            );
         }
     }
     Ok(())

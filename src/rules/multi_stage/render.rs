@@ -106,6 +106,12 @@ pub(super) fn edits(
                     || model.state_after(subject.stage.index).workdir,
                     |next| next.workdir.clone(),
                 );
+                // One after the other, only the last absolute one counts.
+                if it.args_text(source).starts_with('/') {
+                    while blocks.last().is_some_and(|block| block.workdir.is_some()) {
+                        blocks.pop();
+                    }
+                }
                 blocks.push(Block {
                     workdir: state,
                     ..Block::plain(text_of(it))
@@ -272,7 +278,7 @@ fn used_arguments(
             Keyword::Run => {
                 for (at, effect) in subject.ledger.effects.iter().enumerate() {
                     let again = effect.instruction == index
-                        && (effect.what == What::Replay || replayed(effect) || at == usize::MAX);
+                        && (effect.what == What::Replay || replayed(subject, effect) || at == usize::MAX);
                     if again {
                         texts.push_str(&effect.text);
                         texts.push('\n');
@@ -340,7 +346,7 @@ fn replay(
             continue;
         }
         let kept = packages.kept.iter().find(|(at, _)| *at == index);
-        let again = effect.what == What::Replay || replayed(effect) || shape.replay.contains(&index);
+        let again = effect.what == What::Replay || replayed(subject, effect) || shape.replay.contains(&index);
         if let What::AptInstall { packages, options } = &effect.what {
             let Some((_, names)) = kept else {
                 whole = false;
