@@ -6,11 +6,8 @@ use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
 use crate::text::EditSet;
 
 /// Law 2: the output parses, and what was not edited is as it was.
-pub(super) fn still_valid(
-    before: &Dockerfile,
-    edits: &EditSet,
-    after: &Dockerfile,
-) -> Result<(), String> {
+pub(super) fn still_valid(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), String> {
+    let (before, after) = (old.file, new.file);
     if let Some(error) = after.errors().first() {
         return Err(format!(
             "the result has a new syntax error on line {}: {}",
@@ -28,7 +25,7 @@ pub(super) fn still_valid(
         return Err("a parser directive would be lost".to_owned());
     }
     untouched(before, edits, after)?;
-    references(before, after)?;
+    references(old, new)?;
     shell(before, after)
 }
 
@@ -67,8 +64,8 @@ fn mounts(file: &Dockerfile) -> Vec<String> {
 }
 
 /// Digests and mounts stay, and every `--from` still names a stage or image.
-fn references(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
-    let (old, new) = (Model::of(before), Model::of(after));
+fn references(old: &Model<'_>, new: &Model<'_>) -> Result<(), String> {
+    let (before, after) = (old.file, new.file);
     let kept = mounts(after);
     for mount in mounts(before) {
         if !kept.contains(&mount) {
@@ -81,8 +78,8 @@ fn references(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
             .filter_map(|image| image.reference.as_ref().ok()?.digest().map(str::to_owned))
             .collect()
     };
-    let kept = digests(&new);
-    for digest in digests(&old) {
+    let kept = digests(new);
+    for digest in digests(old) {
         if !kept.contains(&digest) {
             return Err(format!("the digest {digest} would be lost"));
         }
@@ -104,8 +101,8 @@ fn references(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
         let names = model.stages.iter().filter_map(|stage| stage.name.clone());
         names.collect()
     };
-    let kept = targets(&new);
-    for name in targets(&old) {
+    let kept = targets(new);
+    for name in targets(old) {
         if !kept.contains(&name) {
             return Err(format!("the stage {name} would be lost"));
         }
@@ -167,6 +164,9 @@ pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
     let items = file.items();
     for (index, item) in items.iter().enumerate() {
         let Item::Comment(span) = item else { continue };
+        if memchr::memmem::find(span.of(file.source()), b"dfmigrate:").is_none() {
+            continue;
+        }
         let text = String::from_utf8_lossy(span.of(file.source()));
         let Some((verb, rest)) = text
             .trim()

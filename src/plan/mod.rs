@@ -120,15 +120,16 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
             after,
         };
     }
+    let model = Model::of(&before);
     let Choice {
         mut chosen,
         mut held,
         refusals,
-    } = choose(&before, files, options);
+    } = choose(&model, files, options);
     let mut edits = merged(&chosen);
     let mut after = edits.apply(before.source());
     if !edits.is_empty()
-        && let Err(broken) = lawful(&before, &edits, &after, files, options)
+        && let Err(broken) = lawful(&model, &edits, &after, files, options)
     {
         // Which one is it? Each is tried alone, then what is left together.
         let mut kept = Vec::new();
@@ -139,7 +140,7 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
             let verdict = if alone {
                 Err(broken.clone())
             } else {
-                lawful(&before, &edits, &after, files, options)
+                lawful(&model, &edits, &after, files, options)
             };
             match verdict {
                 Ok(()) => kept.push(rewrite),
@@ -152,7 +153,7 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
         edits = merged(&kept);
         after = edits.apply(before.source());
         if !edits.is_empty()
-            && let Err(law) = lawful(&before, &edits, &after, files, options)
+            && let Err(law) = lawful(&model, &edits, &after, files, options)
         {
             for rewrite in kept.drain(..) {
                 held.push(Held {
@@ -182,13 +183,9 @@ struct Choice {
 }
 
 /// Runs the rules and settles grade and conflicts.
-fn choose(file: &Dockerfile, files: &dyn Files, options: &Options) -> Choice {
-    let model = Model::of(file);
-    let cx = Context {
-        file,
-        model: &model,
-        files,
-    };
+fn choose(model: &Model<'_>, files: &dyn Files, options: &Options) -> Choice {
+    let file = model.file;
+    let cx = Context::new(model, files);
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if options.wants(rule.meta().id) {
@@ -253,13 +250,14 @@ fn merged(rewrites: &[Rewrite]) -> EditSet {
 
 /// Whether the laws hold for these edits, or which is broken and how.
 fn lawful(
-    before: &Dockerfile,
+    before: &Model<'_>,
     edits: &EditSet,
     after: &[u8],
     files: &dyn Files,
     options: &Options,
 ) -> Result<(), String> {
     let after = syntax::parse(after);
+    let after = Model::of(&after);
     laws::still_valid(before, edits, &after)?;
     let again = choose(&after, files, options);
     if let Some(rewrite) = again.chosen.first() {

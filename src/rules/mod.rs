@@ -5,8 +5,13 @@
 //! through [`Context`] alone; rules don't call each other (what two need lives
 //! in `model` or `catalog`).
 
+use std::cell::OnceCell;
+
 use crate::facts::Files;
 use crate::model::Model;
+use crate::model::effects::{self, Ledger};
+use crate::model::runtime::{self, Runtime};
+use crate::model::sources::{self, Sources};
 use crate::syntax::Dockerfile;
 use crate::text::{Edit, EditSet, Overlap, Span};
 
@@ -162,6 +167,51 @@ pub struct Context<'a> {
     pub model: &'a Model<'a>,
     /// The build context.
     pub files: &'a dyn Files,
+    ledger: OnceCell<Ledger>,
+    runtime: OnceCell<Runtime>,
+    sources: OnceCell<Sources>,
+}
+
+impl<'a> Context<'a> {
+    /// What rules see of a file with that meaning and build context.
+    #[must_use]
+    pub fn new(model: &'a Model<'a>, files: &'a dyn Files) -> Self {
+        Self {
+            file: model.file,
+            model,
+            files,
+            ledger: OnceCell::new(),
+            runtime: OnceCell::new(),
+            sources: OnceCell::new(),
+        }
+    }
+
+    /// The ledger of the last stage, read once for all rules; `None` when
+    /// there is no stage.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        let stage = self.model.stages.len().checked_sub(1)?;
+        Some(
+            self.ledger
+                .get_or_init(|| effects::ledger(self.model, stage, self.files, "/")),
+        )
+    }
+
+    /// The runtime demand of the last stage, likewise.
+    pub(crate) fn runtime(&self) -> Option<&Runtime> {
+        let stage = self.model.stages.len().checked_sub(1)?;
+        let copied = &self.ledger()?.copied;
+        Some(
+            self.runtime
+                .get_or_init(|| runtime::demand(self.model, stage, copied, self.files, "/")),
+        )
+    }
+
+    /// The sources of the build context, likewise; `codename` is that of the
+    /// last stage's base.
+    pub(crate) fn sources(&self, codename: &str) -> &Sources {
+        self.sources
+            .get_or_init(|| sources::scan(self.files, codename))
+    }
 }
 
 /// A rule.

@@ -3,10 +3,8 @@
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
 use crate::catalog::{self, Kind, commands, variants};
 use crate::model::Base;
-use crate::model::effects::{What, ledger};
+use crate::model::effects::What;
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
-use crate::model::runtime::demand;
-use crate::model::sources;
 use crate::syntax::Keyword;
 use crate::text::{Edit, Span};
 
@@ -67,8 +65,9 @@ impl Rule for SlimBase {
             return;
         };
         let codename = base.release;
-        let ledger = ledger(cx.model, stage.index, cx.files, "/");
-        let runtime = demand(cx.model, stage.index, &ledger.copied, cx.files, "/");
+        let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
+            return;
+        };
         let refuse = |at: Span, why: String, out: &mut Proposals| {
             out.refusals.push(Refusal {
                 rule: META.id,
@@ -137,7 +136,7 @@ impl Rule for SlimBase {
             let it = cx.model.instructions[step.instruction];
             it.keyword == Keyword::Copy && it.flag("from").is_some()
         });
-        let sources = sources::scan(cx.files, codename);
+        let sources = cx.sources(codename);
         if let Some((command, file)) = sources.started().find(|(c, _)| lacks(c, &installed).is_some()) {
             return refuse(
                 image.span,
@@ -170,7 +169,7 @@ impl Rule for SlimBase {
         if builds {
             rewrite.caveat("the libraries that the copied files load are not looked at: one of the full variant would be missing");
         }
-        for caveat in sources.caveats {
+        for caveat in sources.caveats.clone() {
             rewrite.caveat(caveat);
         }
         out.rewrites.push(rewrite);

@@ -9,11 +9,11 @@ mod render;
 
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
 use crate::catalog::{self, Kind};
-use crate::model::effects::{Effect, Ledger, What, ledger};
+use crate::model::effects::{Effect, Ledger, What};
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
-use crate::model::runtime::{Runtime, demand};
+use crate::model::runtime::Runtime;
 use crate::image::Reference;
-use crate::model::{Base, ImageUse, Stage, sources};
+use crate::model::{Base, ImageUse, Stage};
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
 
@@ -64,8 +64,8 @@ pub(super) struct Subject<'c, 'a> {
     codename: &'static str,
     /// The tag of the final stage.
     slim: String,
-    ledger: Ledger,
-    runtime: Runtime,
+    ledger: &'c Ledger,
+    runtime: &'c Runtime,
 }
 
 impl Subject<'_, '_> {
@@ -167,8 +167,9 @@ impl Rule for MultiStage {
                 return refuse(image.span, why, None, out);
             }
         };
-        let ledger = ledger(cx.model, stage.index, cx.files, "/");
-        let runtime = demand(cx.model, stage.index, &ledger.copied, cx.files, "/");
+        let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
+            return;
+        };
         let subject = Subject {
             cx,
             stage,
@@ -235,8 +236,8 @@ pub(super) struct Shape {
 
 fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
     preconditions(subject)?;
-    let runtime = &subject.runtime;
-    let sources = sources::scan(subject.cx.files, subject.codename);
+    let runtime = subject.runtime;
+    let sources = subject.cx.sources(subject.codename);
     if let Some((file, sign)) = sources.compiles() {
         return subject.refuse(
             Span::default(),
@@ -244,10 +245,10 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
         );
     }
     let shape = match subject.image.as_str() {
-        "node" => node::shape(subject, &sources)?,
-        _ => python::shape(subject, &sources)?,
+        "node" => node::shape(subject, sources)?,
+        _ => python::shape(subject, sources)?,
     };
-    let packages = packages::sort(subject, &shape, &sources)?;
+    let packages = packages::sort(subject, &shape, sources)?;
     let artifacts = artifacts::find(subject, &shape)?;
     if artifacts.is_empty() {
         return subject.refuse(
@@ -287,7 +288,7 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
     for caveat in packages.caveats.iter().chain(&shape.caveats) {
         rewrite.caveat(caveat.clone());
     }
-    for caveat in sources.caveats {
+    for caveat in sources.caveats.clone() {
         rewrite.caveat(caveat);
     }
     Ok(rewrite)
@@ -305,7 +306,7 @@ fn unique<'s>(items: impl Iterator<Item = &'s str>) -> Vec<&'s str> {
 
 /// Obligations that are the same for every ecosystem.
 fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
-    let runtime = &subject.runtime;
+    let runtime = subject.runtime;
     let model = subject.cx.model;
     for step in &subject.stage.steps {
         let instruction = model.instructions[step.instruction];
