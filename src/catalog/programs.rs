@@ -1,5 +1,7 @@
 //! What programs do to an image, and signs in programs' own text.
 
+use std::sync::OnceLock;
+
 use super::table::Table;
 
 static COMMANDS: Table = Table::new(include_str!("data/shell_commands.tsv"));
@@ -70,11 +72,21 @@ pub fn tool_commands(package: &str) -> impl Iterator<Item = &'static str> {
     row.into_iter().flat_map(|row| row.list(1))
 }
 
+/// A sign, what kind of sign it is, and why it matters.
+type Sign = (&'static str, &'static str, &'static str);
+
+/// The signs of one kind. The table is searched by kind for every program, so
+/// its rows are taken apart once.
 fn signs(kind: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    SIGNS
-        .iter()
-        .filter(move |row| row.cell(1) == Some(kind))
-        .filter_map(|row| Some((row.key(), row.cell(2)?)))
+    static ROWS: OnceLock<Vec<Sign>> = OnceLock::new();
+    let rows = ROWS.get_or_init(|| {
+        let rows = SIGNS.iter();
+        rows.filter_map(|row| Some((row.key(), row.cell(1)?, row.cell(2)?)))
+            .collect()
+    });
+    rows.iter()
+        .filter(move |(_, of, _)| *of == kind)
+        .map(|(sign, _, why)| (*sign, *why))
 }
 
 /// A sign in a program's text that it writes outside its working directory.

@@ -93,8 +93,7 @@ fn check(file: &Dockerfile, it: &Instruction) -> Result<(), String> {
         }
         Keyword::Env | Keyword::Label => {
             flags(it, &[])?;
-            at_least_one()?;
-            named(it, source, file.escape)
+            at_least_one()
         }
         Keyword::Arg => {
             at_least_one()?;

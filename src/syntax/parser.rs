@@ -384,11 +384,13 @@ fn node(source: &[u8], logical: Logical, from: usize, escape: u8, depth: usize) 
             }
             failed = read_json(text, command..args.end, &mut instruction);
         }
-        Keyword::Env | Keyword::Label => {
-            if let Err(message) = split_pairs(text, args, keyword, escape) {
-                failed = Some(message);
+        Keyword::Env | Keyword::Label => match split_pairs(text, args, keyword, escape) {
+            Err(message) => failed = Some(message),
+            Ok(pairs) if pairs.iter().any(|(key, ..)| key.is_empty()) => {
+                failed = Some(format!("{} names can not be blank", keyword.name()));
             }
-        }
+            Ok(_) => {}
+        },
         Keyword::Onbuild
             if !args.is_empty()
             // A chain of ONBUILD is refused; reading two of them says enough.
