@@ -250,6 +250,12 @@ pub(super) fn replayed(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
     }
 }
 
+/// Whether both name one user, with or without a group.
+fn same_user(a: Option<&str>, b: Option<&str>) -> bool {
+    let user = |who: Option<&str>| who.and_then(|w| w.split(':').next().map(str::to_owned));
+    user(a) == user(b)
+}
+
 /// Who owns a copied tree.
 fn owners(subject: &Subject<'_, '_>, artifact: &mut Artifact) {
     let mut owner: Option<Option<String>> = None;
@@ -266,7 +272,7 @@ fn owners(subject: &Subject<'_, '_>, artifact: &mut Artifact) {
         } else {
             match &owner {
                 None => owner = Some(who),
-                Some(before) if *before == who => {}
+                Some(before) if same_user(before.as_deref(), who.as_deref()) => {}
                 Some(_) => mixed = true,
             }
         }

@@ -1,0 +1,120 @@
+//! Every rule by its fixtures: `fixtures/rules/RULE/CASE/` has a `Dockerfile`,
+//! its `context/` if it has one, `expect.toml` (the rules that are chosen, and
+//! part of the reason of a refusal), and `after.Dockerfile` where something
+//! changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
+
+use std::path::{Path, PathBuf};
+
+use dfmigrate::context::BuildContext;
+use dfmigrate::facts::{Files, NoFiles};
+use dfmigrate::plan::{Options, Plan, plan};
+use dfmigrate::rules;
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rules");
+    let mut found = Vec::new();
+    for rule in std::fs::read_dir(&root).expect("there are fixtures") {
+        let rule = rule.expect("it is read").path();
+        let cases = std::fs::read_dir(&rule).expect("a rule has cases");
+        found.extend(cases.map(|case| case.expect("it is read").path()));
+    }
+    found.sort();
+    found
+}
+
+fn run(case: &Path, text: Vec<u8>) -> Plan {
+    let context = case.join("context");
+    let files: Box<dyn Files> = if context.is_dir() {
+        Box::new(BuildContext::new(context, None))
+    } else {
+        Box::new(NoFiles)
+    };
+    plan(text, files.as_ref(), &Options::default())
+}
+
+fn faults(case: &Path) -> Vec<String> {
+    let mut faults = Vec::new();
+    let before = std::fs::read(case.join("Dockerfile")).expect("a case has a Dockerfile");
+    let expect = std::fs::read_to_string(case.join("expect.toml")).expect("and an expect.toml");
+    let expect: toml::Table = expect.parse().expect("which is TOML");
+    let planned = run(case, before.clone());
+    if !planned.errors().is_empty() {
+        faults.push(format!("syntax errors: {:?}", planned.errors()));
+    }
+    let mut chosen: Vec<&str> = planned.chosen.iter().map(|r| r.rule).collect();
+    chosen.sort_unstable();
+    chosen.dedup();
+    let wanted: Vec<&str> = expect["chosen"]
+        .as_array()
+        .map(|rules| rules.iter().filter_map(toml::Value::as_str).collect())
+        .unwrap_or_default();
+    if chosen != wanted {
+        faults.push(format!(
+            "chosen {chosen:?}, not {wanted:?}; refused {:?}",
+            planned.refusals
+        ));
+    }
+    if let Some(part) = expect.get("refused").and_then(toml::Value::as_str)
+        && !planned
+            .refusals
+            .iter()
+            .any(|refusal| refusal.why.contains(part))
+    {
+        faults.push(format!("no refusal says {part:?}: {:?}", planned.refusals));
+    }
+    let path = case.join("after.Dockerfile");
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        if planned.changes() {
+            std::fs::write(&path, &planned.after).expect("it is written");
+        } else {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+    let after = std::fs::read(&path).unwrap_or(before);
+    if planned.after != after {
+        faults.push(format!(
+            "comes out as\n{}",
+            String::from_utf8_lossy(&planned.after)
+        ));
+    }
+    let again = run(case, planned.after);
+    if again.changes() {
+        faults.push("a second run changes it again".to_owned());
+    }
+    faults
+}
+
+#[test]
+fn every_fixture_is_as_expected() {
+    let mut failed = Vec::new();
+    let cases = cases();
+    for case in &cases {
+        for fault in faults(case) {
+            failed.push(format!("{}: {fault}", case.display()));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    assert!(cases.len() >= 40, "only {} cases", cases.len());
+}
+
+#[test]
+fn every_rule_has_an_example_a_case_left_alone_and_one_without_a_context() {
+    for rule in rules::all() {
+        let id = rule.meta().id;
+        let own: Vec<PathBuf> = cases()
+            .into_iter()
+            .filter(|case| case.parent().is_some_and(|dir| dir.ends_with(id)))
+            .collect();
+        let chosen = |case: &PathBuf| {
+            let text = std::fs::read_to_string(case.join("expect.toml")).unwrap_or_default();
+            text.lines().next().unwrap_or_default().contains(id)
+        };
+        assert!(own.iter().any(chosen), "{id} has no example");
+        assert!(
+            own.iter().any(|case| !chosen(case)),
+            "{id} leaves nothing alone"
+        );
+        let bare = |case: &PathBuf| !case.join("context").exists();
+        assert!(own.iter().any(bare), "{id} has no case without a context");
+    }
+}
