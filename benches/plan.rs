@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dfmigrate::facts::NoFiles;
+use dfmigrate::facts::Facts;
 use dfmigrate::plan::{Options, plan};
 use dfmigrate::syntax;
 
@@ -93,7 +93,7 @@ fn in_process(c: &mut Criterion) {
         let options = Options::default();
         b.iter(|| {
             for text in &texts {
-                black_box(plan(text.as_bytes().to_vec(), &NoFiles, &options));
+                black_box(plan(text.as_bytes().to_vec(), Facts::none(), &options));
             }
         });
     });

@@ -1,6 +1,12 @@
 //! What a rule may ask of the world, as data: every answer can be "unknown",
 //! and unknown never raises a claim.
 
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::image::Reference;
+
 /// An answer that may not be had.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Known<T> {
@@ -25,12 +31,32 @@ pub enum Unavailable {
     Failed(String),
 }
 
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline => f.write_str("the network is not used"),
+            Self::Denied => f.write_str("it may not be read"),
+            Self::TooLarge(most) => write!(f, "it is over {most} bytes"),
+            Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
+
 impl<T> Known<T> {
     /// The answer, where there is one.
     pub fn yes(self) -> Option<T> {
         match self {
             Self::Yes(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// The same, with the answer made into another.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Known<U> {
+        match self {
+            Self::Yes(value) => Known::Yes(make(value)),
+            Self::No => Known::No,
+            Self::Unknown(why) => Known::Unknown(why),
         }
     }
 }
@@ -69,5 +95,113 @@ impl Files for NoFiles {
     }
     fn list(&self, _: &str) -> Known<Vec<(String, bool)>> {
         Known::Unknown(Unavailable::Offline)
+    }
+}
+
+/// What a tag names now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolved {
+    /// The digest (`sha256:…`) of the index, or of the manifest where the tag
+    /// names a single one.
+    pub digest: String,
+    /// When the registry said so.
+    pub as_of: Timestamp,
+    /// Who says so.
+    pub told_by: ToldBy,
+}
+
+/// Where an answer comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ToldBy {
+    /// The registry, in this run.
+    Registry,
+    /// The registry, in an earlier run.
+    Cache,
+    /// The lock file.
+    Lock,
+}
+
+/// The images that one digest stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Index {
+    /// The digest of the whole (`sha256:…`).
+    pub digest: String,
+    /// Whether it is one image rather than a list of them.
+    pub single: bool,
+    /// The images, attestations left out.
+    pub entries: Vec<IndexEntry>,
+}
+
+/// One image of an [`Index`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IndexEntry {
+    /// `os/architecture[/variant]`, such as `linux/arm64/v8`; `None` where the
+    /// registry does not say.
+    pub platform: Option<String>,
+    /// The digest of its manifest (`sha256:…`).
+    pub digest: String,
+    /// What it is built on, such as `debian:bookworm`
+    /// (`org.opencontainers.image.base.name`).
+    pub base_name: Option<String>,
+    /// When it was made (`org.opencontainers.image.created`).
+    pub created: Option<Timestamp>,
+}
+
+/// What registries say of images. `No` means that the registry answers and
+/// has no such thing; whatever is between (private, limited, broken, not to be
+/// contacted) is unknown, with the reason.
+pub trait Images: Sync {
+    /// What a tag names now. A digest in the reference is not looked at.
+    fn digest(&self, reference: &Reference) -> Known<Resolved>;
+    /// The images behind a reference: behind its digest where it has one, else
+    /// behind its tag.
+    fn index(&self, reference: &Reference) -> Known<Index>;
+    /// When an image was made: of an index, the newest of its images.
+    fn created(&self, reference: &Reference) -> Known<Timestamp>;
+    /// The tags of the repository that a reference names, in the registry's order.
+    fn tags(&self, reference: &Reference) -> Known<Vec<String>>;
+}
+
+/// No registry at all: everything is unknown.
+pub struct NoImages;
+
+impl Images for NoImages {
+    fn digest(&self, _: &Reference) -> Known<Resolved> {
+        Known::Unknown(Unavailable::Offline)
+    }
+    fn index(&self, _: &Reference) -> Known<Index> {
+        Known::Unknown(Unavailable::Offline)
+    }
+    fn created(&self, _: &Reference) -> Known<Timestamp> {
+        Known::Unknown(Unavailable::Offline)
+    }
+    fn tags(&self, _: &Reference) -> Known<Vec<String>> {
+        Known::Unknown(Unavailable::Offline)
+    }
+}
+
+/// Everything that may be asked about one file.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// Its build context.
+    pub files: &'a dyn Files,
+    /// The registries.
+    pub images: &'a dyn Images,
+}
+
+impl<'a> Facts<'a> {
+    /// A build context, and no registry.
+    #[must_use]
+    pub fn offline(files: &'a dyn Files) -> Self {
+        Self {
+            files,
+            images: &NoImages,
+        }
+    }
+
+    /// Neither: everything is unknown.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::offline(&NoFiles)
     }
 }

@@ -1,6 +1,6 @@
 //! The laws as properties of generated files.
 
-use dfmigrate::facts::NoFiles;
+use dfmigrate::facts::Facts;
 use dfmigrate::plan::{Options, plan};
 use dfmigrate::rules::Safety;
 use dfmigrate::syntax::{self, Item};
@@ -109,7 +109,7 @@ proptest! {
 
     #[test]
     fn a_plan_keeps_the_laws(text in dockerfile()) {
-        let review = plan(text.clone(), &NoFiles, &Options::default());
+        let review = plan(text.clone(), Facts::none(), &Options::default());
         let file = syntax::parse(text.clone());
         let mut at = 0;
         for item in file.items() {
@@ -122,7 +122,7 @@ proptest! {
             return Ok(());
         }
         prop_assert!(syntax::parse(review.after.clone()).errors().is_empty());
-        let again = plan(review.after.clone(), &NoFiles, &Options::default());
+        let again = plan(review.after.clone(), Facts::none(), &Options::default());
         prop_assert!(!again.changes(), "a second run changes {}", String::from_utf8_lossy(&again.after));
         let kept = comments(&review.after);
         for comment in comments(&text) {
@@ -141,11 +141,11 @@ proptest! {
             prop_assert!(!rewrite.because.is_empty());
         }
         let only_safe = Options { grade: Safety::Safe, ..Options::default() };
-        let safe = plan(text, &NoFiles, &only_safe);
+        let safe = plan(text, Facts::none(), &only_safe);
         for rewrite in &safe.chosen {
             prop_assert_eq!(rewrite.safety(), Safety::Safe);
         }
-        let again = plan(safe.after.clone(), &NoFiles, &only_safe);
+        let again = plan(safe.after.clone(), Facts::none(), &only_safe);
         prop_assert!(!again.changes());
     }
 
@@ -153,7 +153,7 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let mut text = b"FROM node:20\nRUN ".to_vec();
         text.extend(&bytes);
-        let _ = plan(text, &NoFiles, &Options::default());
+        let _ = plan(text, Facts::none(), &Options::default());
         let file = syntax::parse(bytes.clone());
         prop_assert_eq!(file.source(), &bytes[..]);
     }

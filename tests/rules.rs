@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use dfmigrate::context::BuildContext;
-use dfmigrate::facts::{Files, NoFiles};
+use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{Options, Plan, plan};
 use dfmigrate::rules;
 
@@ -29,7 +29,7 @@ fn run(case: &Path, text: Vec<u8>) -> Plan {
     } else {
         Box::new(NoFiles)
     };
-    plan(text, files.as_ref(), &Options::default())
+    plan(text, Facts::offline(files.as_ref()), &Options::default())
 }
 
 fn faults(case: &Path) -> Vec<String> {

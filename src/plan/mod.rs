@@ -7,7 +7,7 @@ mod laws;
 
 use std::collections::HashSet;
 
-use crate::facts::Files;
+use crate::facts::Facts;
 use crate::model::Model;
 use crate::rules::{self, Context, Proposals, Refusal, Rewrite, Safety};
 use crate::syntax::{self, Dockerfile, SyntaxError};
@@ -107,7 +107,7 @@ impl Plan {
 
 /// Plans the rewrites of one file. A file with syntax errors gets none.
 #[must_use]
-pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
+pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
     let before = syntax::parse(source);
     if !before.errors().is_empty() {
         let after = before.source().to_vec();
@@ -125,11 +125,11 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
         mut chosen,
         mut held,
         refusals,
-    } = choose(&model, files, options);
+    } = choose(&model, facts, options);
     let mut edits = merged(&chosen);
     let mut after = edits.apply(before.source());
     if !edits.is_empty()
-        && let Err(broken) = lawful(&model, &edits, &after, files, options)
+        && let Err(broken) = lawful(&model, &edits, &after, facts, options)
     {
         // Which one is it? Each is tried alone, then what is left together.
         let mut kept = Vec::new();
@@ -140,7 +140,7 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
             let verdict = if alone {
                 Err(broken.clone())
             } else {
-                lawful(&model, &edits, &after, files, options)
+                lawful(&model, &edits, &after, facts, options)
             };
             match verdict {
                 Ok(()) => kept.push(rewrite),
@@ -153,7 +153,7 @@ pub fn plan(source: Vec<u8>, files: &dyn Files, options: &Options) -> Plan {
         edits = merged(&kept);
         after = edits.apply(before.source());
         if !edits.is_empty()
-            && let Err(law) = lawful(&model, &edits, &after, files, options)
+            && let Err(law) = lawful(&model, &edits, &after, facts, options)
         {
             for rewrite in kept.drain(..) {
                 held.push(Held {
@@ -183,9 +183,9 @@ struct Choice {
 }
 
 /// Runs the rules and settles grade and conflicts.
-fn choose(model: &Model<'_>, files: &dyn Files, options: &Options) -> Choice {
+fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     let file = model.file;
-    let cx = Context::new(model, files);
+    let cx = Context::new(model, facts);
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if options.wants(rule.meta().id) {
@@ -253,13 +253,13 @@ fn lawful(
     before: &Model<'_>,
     edits: &EditSet,
     after: &[u8],
-    files: &dyn Files,
+    facts: Facts<'_>,
     options: &Options,
 ) -> Result<(), String> {
     let after = syntax::parse(after);
     let after = Model::of(&after);
     laws::still_valid(before, edits, &after)?;
-    let again = choose(&after, files, options);
+    let again = choose(&after, facts, options);
     if let Some(rewrite) = again.chosen.first() {
         return Err(format!(
             "a second run would propose more: {} ({})",

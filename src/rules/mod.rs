@@ -7,7 +7,7 @@
 
 use std::cell::OnceCell;
 
-use crate::facts::Files;
+use crate::facts::{Facts, Files, Images};
 use crate::model::Model;
 use crate::model::effects::{self, Ledger};
 use crate::model::runtime::{self, Runtime};
@@ -167,19 +167,22 @@ pub struct Context<'a> {
     pub model: &'a Model<'a>,
     /// The build context.
     pub files: &'a dyn Files,
+    /// The registries.
+    pub images: &'a dyn Images,
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
     sources: OnceCell<Sources>,
 }
 
 impl<'a> Context<'a> {
-    /// What rules see of a file with that meaning and build context.
+    /// What rules see of a file with that meaning and these facts.
     #[must_use]
-    pub fn new(model: &'a Model<'a>, files: &'a dyn Files) -> Self {
+    pub fn new(model: &'a Model<'a>, facts: Facts<'a>) -> Self {
         Self {
             file: model.file,
             model,
-            files,
+            files: facts.files,
+            images: facts.images,
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
-use dfmigrate::facts::NoFiles;
+use dfmigrate::facts::Facts;
 use dfmigrate::plan::{self, Plan};
 use dfmigrate::report::{Counts, PatchName, patch, review, review_diff, style, visible};
 use dfmigrate::rules::{self, Safety};
@@ -137,7 +137,7 @@ fn one(source: &Source, args: &Args, options: &plan::Options) -> Outcome {
     let context = BuildContext::beside(&source.path);
     // A panic in one file is that file's: the others go on.
     let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        plan::plan(bytes, &context, options)
+        plan::plan(bytes, Facts::offline(&context), options)
     }));
     let Ok(plan) = planned else {
         outcome.counts.files = 1;
@@ -314,8 +314,8 @@ fn standard_input(args: &Args, options: &plan::Options) -> anyhow::Result<u8> {
     let bytes = super::stdin()?;
     let before = bytes.clone();
     let plan = match &args.stdin_filename {
-        Some(name) => plan::plan(bytes, &BuildContext::beside(name), options),
-        None => plan::plan(bytes, &NoFiles, options),
+        Some(name) => plan::plan(bytes, Facts::offline(&BuildContext::beside(name)), options),
+        None => plan::plan(bytes, Facts::none(), options),
     };
     let shown = args.stdin_filename.as_ref().map_or_else(
         || "-".to_owned(),
