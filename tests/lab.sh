@@ -143,7 +143,7 @@ row='%-28s %-13s %-7s %9s %9s %-5s %6s  %s\n'
     rm -rf "$out"
     mkdir -p "$out" "$tmp/$name"
     cp -a "fixtures/lab/$name" "$context"
-    rm "$context/case.toml"
+    rm -f "$context/case.toml" "$context/forced.Dockerfile"
     cp -a "$context" "$work"
     cp "$context/Dockerfile" "$out/before.Dockerfile"
 

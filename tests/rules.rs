@@ -1,14 +1,14 @@
 //! Every rule by its fixtures: `fixtures/rules/RULE/CASE/` has a `Dockerfile`,
 //! its `context/` if it has one, `expect.toml` (the rules that are chosen, and
-//! part of the reason of a refusal), and `after.Dockerfile` where something
-//! changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
+//! part of the reason of a refusal; in `packages` and `paths` what builds have
+//! shown to be missing), and `after.Dockerfile` where something changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
 
 use std::path::{Path, PathBuf};
 
 use dfmigrate::context::BuildContext;
 use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{Options, Plan, plan};
-use dfmigrate::rules;
+use dfmigrate::rules::{self, Mend, Missing};
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rules");
@@ -22,14 +22,37 @@ fn cases() -> Vec<PathBuf> {
     found
 }
 
-fn run(case: &Path, text: Vec<u8>) -> Plan {
+/// What `expect.toml` says that builds have shown to be missing.
+fn mends(expect: &toml::Table) -> Vec<Mend> {
+    let listed = |key: &str, of: fn(String) -> Missing| -> Vec<Mend> {
+        let names = expect.get(key).and_then(toml::Value::as_array);
+        let names = names.into_iter().flatten().filter_map(toml::Value::as_str);
+        names
+            .map(|name| Mend {
+                what: of(name.to_owned()),
+                why: "the built image lacks it".to_owned(),
+            })
+            .collect()
+    };
+    [
+        listed("packages", Missing::Package),
+        listed("paths", Missing::Path),
+    ]
+    .concat()
+}
+
+fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
     let context = case.join("context");
     let files: Box<dyn Files> = if context.is_dir() {
         Box::new(BuildContext::new(context, None))
     } else {
         Box::new(NoFiles)
     };
-    plan(text, Facts::offline(files.as_ref()), &Options::default())
+    let options = Options {
+        mends: mends(expect),
+        ..Options::default()
+    };
+    plan(text, Facts::offline(files.as_ref()), &options)
 }
 
 fn faults(case: &Path) -> Vec<String> {
@@ -37,7 +60,7 @@ fn faults(case: &Path) -> Vec<String> {
     let before = std::fs::read(case.join("Dockerfile")).expect("a case has a Dockerfile");
     let expect = std::fs::read_to_string(case.join("expect.toml")).expect("and an expect.toml");
     let expect: toml::Table = expect.parse().expect("which is TOML");
-    let planned = run(case, before.clone());
+    let planned = run(case, before.clone(), &expect);
     if !planned.errors().is_empty() {
         faults.push(format!("syntax errors: {:?}", planned.errors()));
     }
@@ -77,7 +100,7 @@ fn faults(case: &Path) -> Vec<String> {
             String::from_utf8_lossy(&planned.after)
         ));
     }
-    let again = run(case, planned.after);
+    let again = run(case, planned.after, &expect);
     if again.changes() {
         faults.push("a second run changes it again".to_owned());
     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use crate::facts::Facts;
 use crate::model::Model;
-use crate::rules::{self, Context, Proposals, Refusal, Rewrite, Safety};
+use crate::rules::{self, Context, Mend, Proposals, Refusal, Rewrite, Safety};
 use crate::syntax::{self, Dockerfile, SyntaxError};
 use crate::text::EditSet;
 
@@ -22,6 +22,9 @@ pub struct Options {
     pub select: HashSet<String>,
     /// Not these rules.
     pub ignore: HashSet<String>,
+    /// What builds of earlier plans have shown to be missing in a new final
+    /// stage; empty where nothing was built.
+    pub mends: Vec<Mend>,
 }
 
 impl Default for Options {
@@ -30,6 +33,7 @@ impl Default for Options {
             grade: Safety::Review,
             select: HashSet::new(),
             ignore: HashSet::new(),
+            mends: Vec::new(),
         }
     }
 }
@@ -185,7 +189,8 @@ struct Choice {
 /// Runs the rules and settles grade and conflicts.
 fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     let file = model.file;
-    let cx = Context::new(model, facts);
+    let mut cx = Context::new(model, facts);
+    cx.mends = &options.mends;
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if options.wants(rule.meta().id) {

@@ -159,6 +159,25 @@ impl Proposals {
     }
 }
 
+/// Something that a build of a rewrite has shown to be missing in its final
+/// stage: a rule that makes one puts it there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mend {
+    /// What is to be put there.
+    pub what: Missing,
+    /// What was seen, as the reason that the rewrite gives.
+    pub why: String,
+}
+
+/// What a [`Mend`] puts into the final stage.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Missing {
+    /// This package of the distribution, installed.
+    Package(String),
+    /// This absolute path, copied from the build stage.
+    Path(String),
+}
+
 /// What a rule may look at.
 pub struct Context<'a> {
     /// The tree.
@@ -169,6 +188,8 @@ pub struct Context<'a> {
     pub files: &'a dyn Files,
     /// The registries.
     pub images: &'a dyn Images,
+    /// What earlier builds of the rewrites have shown to be missing.
+    pub mends: &'a [Mend],
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
     sources: OnceCell<Sources>,
@@ -183,6 +204,7 @@ impl<'a> Context<'a> {
             model,
             files: facts.files,
             images: facts.images,
+            mends: &[],
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),

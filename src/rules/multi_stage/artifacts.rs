@@ -1,6 +1,7 @@
 //! Which paths the final stage copies from the build stage.
 
 use super::{Outcome, Shape, Subject, short};
+use crate::rules::Missing;
 use crate::model::effects::{Effect, SITE_PACKAGES, What};
 use crate::syntax::Keyword;
 
@@ -199,6 +200,11 @@ pub(super) fn find(subject: &Subject<'_, '_>, shape: &Shape) -> Outcome<Vec<Arti
             true,
             format!("{path} is copied: packages are installed there"),
         );
+    }
+    for mend in subject.cx.mends {
+        if let Missing::Path(path) = &mend.what {
+            add(path.clone(), true, format!("{path} is copied: {}", mend.why));
+        }
     }
     for artifact in &mut found {
         owners(subject, artifact);

@@ -2,6 +2,7 @@
 
 use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short, unique};
+use crate::rules::Missing;
 use crate::catalog::packages::{self, Class};
 use crate::catalog::{commands, variants};
 use crate::model::effects::{AptPackage, What};
@@ -255,6 +256,11 @@ fn added(
             format!("{} is added: {} needs it, and the full image has it", need.package, need.by),
             out,
         );
+    }
+    for mend in subject.cx.mends {
+        if let Missing::Package(package) = &mend.what {
+            add(package, format!("{package} is added: {}", mend.why), out);
+        }
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ fn options(args: &Args) -> anyhow::Result<plan::Options> {
         },
         select: args.select.iter().cloned().collect(),
         ignore: args.ignore.iter().cloned().collect(),
+        mends: Vec::new(),
     })
 }
 
