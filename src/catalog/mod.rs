@@ -11,6 +11,7 @@
 pub mod commands;
 mod date;
 pub mod libraries;
+pub mod life;
 pub mod packages;
 mod pin;
 pub mod programs;
@@ -19,6 +20,7 @@ mod sibling;
 mod spelling;
 pub mod table;
 mod tags;
+pub mod timeline;
 pub mod variants;
 
 pub use date::Date;

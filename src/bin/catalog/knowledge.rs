@@ -178,7 +178,7 @@ pub fn build(shared: &Path, data: &Path) -> Result<Vec<(String, String)>, String
 }
 
 /// A file of JSON, perhaps compressed.
-fn read(path: &Path) -> Result<Value, String> {
+pub fn read(path: &Path) -> Result<Value, String> {
     let told = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
     let mut bytes = fs::read(path).map_err(|e| told(&e))?;
     if path.extension().is_some_and(|e| e == "xz") {

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 mod build;
 mod knowledge;
+mod life;
 
 const USAGE: &str = "\
 usage: cargo catalog knowledge [--check] [SHARED]
+       cargo catalog life [--check] [SHARED]
        cargo catalog build --library DIR --history FILE --official FILE --distros FILE [--out DIR]
 
   SHARED           the folder with knowledge/ and catalog/ (default: ../shared)
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let done = match arguments.next().as_deref() {
         Some("build") => run_build(arguments),
         Some("knowledge") => knowledge::run(arguments).map_err(Into::into),
+        Some("life") => life::run(arguments, knowledge::read).map_err(Into::into),
         _ => Err(USAGE.into()),
     };
     match done {
