@@ -107,6 +107,13 @@ impl Plan {
     pub fn changes(&self) -> bool {
         !self.edits.is_empty()
     }
+
+    /// Whether a chosen rewrite does the work that a rule refused to do.
+    #[must_use]
+    pub fn supersedes(&self, refusal: &Refusal) -> bool {
+        let mut chosen = self.chosen.iter();
+        chosen.any(|rewrite| rewrite.includes.contains(&refusal.rule))
+    }
 }
 
 /// Plans the rewrites of one file. A file with syntax errors gets none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, TextDiff};
 
-use super::{style, visible};
+use super::{one_line, style, visible};
 
 /// What the patch calls the file: a `/`-separated path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,7 +87,7 @@ pub fn review_diff(name: &str, before: &[u8], after: &[u8]) -> String {
     if before == after {
         return out;
     }
-    let name = visible(name);
+    let name = one_line(name);
     let (old, new, hunk_style) = (style::OLD, style::NEW, style::HUNK);
     let _ = writeln!(out, "{old}--- a/{name}{old:#}\n{new}+++ b/{name}{new:#}");
     for hunk in diff(before, after).unified_diff().iter_hunks() {

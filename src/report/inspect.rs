@@ -98,5 +98,5 @@ pub fn inspect_line(path: &str, file: &Dockerfile) -> String {
             })
             .collect(),
     };
-    serde_json::to_string(&inspection).expect("strings and numbers serialize")
+    super::json::line(&inspection)
 }

@@ -2,14 +2,21 @@
 //! the library knows of JSON output.
 
 mod diff;
+mod failure;
 mod inspect;
+mod json;
+mod render;
 mod review;
 mod safe;
+mod text;
 
 pub use diff::{PatchName, patch, review_diff};
+pub use failure::syntax_errors;
 pub use inspect::inspect_line;
+pub use json::{VERSION, report_line_schema, report_schema};
+pub use render::{FileReport, Format, Mode, Outcome, Renderer, Run, renderer};
 pub use review::{Counts, review};
-pub use safe::visible;
+pub use safe::{one_line, visible};
 
 use anstyle::{AnsiColor, Style};
 

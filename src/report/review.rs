@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{review_diff, style, visible};
+use super::{one_line, review_diff, style};
 use crate::plan::{Plan, Reason};
 use crate::rules::{Rewrite, Safety};
 
@@ -70,15 +70,15 @@ fn rewrite_lines(out: &mut String, shown: &str, plan: &Plan, rewrite: &Rewrite) 
     let _ = writeln!(
         out,
         "  {bold}{}{bold:#} {dim}[{}, {dim:#}{colour}{name}{colour:#}{dim}]{dim:#}  {}:{line}",
-        visible(&rewrite.title),
+        one_line(&rewrite.title),
         rewrite.rule,
-        visible(shown),
+        one_line(shown),
     );
     for reason in &rewrite.because {
-        let _ = writeln!(out, "      because {}", visible(reason));
+        let _ = writeln!(out, "      because {}", one_line(reason));
     }
     for caveat in rewrite.caveats() {
-        let _ = writeln!(out, "      {doubt}but{doubt:#} {}", visible(caveat));
+        let _ = writeln!(out, "      {doubt}but{doubt:#} {}", one_line(caveat));
     }
 }
 
@@ -98,7 +98,7 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
     if !says {
         return out;
     }
-    let _ = writeln!(out, "{path}{}{path:#}", visible(shown));
+    let _ = writeln!(out, "{path}{}{path:#}", one_line(shown));
     for rewrite in &plan.chosen {
         rewrite_lines(&mut out, shown, plan, rewrite);
     }
@@ -107,15 +107,11 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
         let _ = writeln!(
             out,
             "      held back: {}",
-            visible(&held.reason.to_string())
+            one_line(&held.reason.to_string())
         );
     }
     for refusal in &plan.refusals {
-        let superseded = plan
-            .chosen
-            .iter()
-            .any(|rewrite| rewrite.includes.contains(&refusal.rule));
-        if superseded && !all {
+        if plan.supersedes(refusal) && !all {
             continue;
         }
         let line = plan.before.lines().line(refusal.at.start);
@@ -124,11 +120,11 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
             out,
             "  left alone {dim}[{}]{dim:#}  {}:{line}\n      {}",
             refusal.rule,
-            visible(shown),
-            visible(&refusal.why)
+            one_line(shown),
+            one_line(&refusal.why)
         );
         if let Some(remedy) = &refusal.remedy {
-            let _ = writeln!(out, "      to have it: {}", visible(remedy));
+            let _ = writeln!(out, "      to have it: {}", one_line(remedy));
         }
     }
     if plan.changes() {

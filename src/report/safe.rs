@@ -1,39 +1,77 @@
-//! Text of files that nobody trusts, made safe for a terminal.
+//! Text of files that nobody trusts, made safe for a terminal, and for each
+//! format that a report is written in.
 
 use std::borrow::Cow;
 
-/// Whether a character can change what a terminal shows besides itself:
-/// controls, and the marks that reorder or hide text.
-fn hostile(c: char) -> bool {
+/// Whether a character can change what a reader sees besides itself: controls,
+/// and the marks that reorder or hide text.
+pub(super) fn hostile(c: char) -> bool {
     matches!(
         c,
         '\u{0}'..='\u{8}'
             | '\u{b}'..='\u{1f}'
             | '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{180e}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
     )
+}
+
+fn shown(text: &str, hide: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&hide) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' if hide(c) => out.push_str("\\n"),
+            '\t' if hide(c) => out.push_str("\\t"),
+            c if hide(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// `text` with every character that could deceive a terminal or its reader
 /// shown as `\u{…}`; tabs and line feeds stay.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(hostile) {
-        return Cow::Borrowed(text);
+    shown(text, hostile)
+}
+
+/// The same for what has to stay on one line: line feeds and tabs are shown as
+/// `\n` and `\t`, so that no file name and no command can forge a line of a
+/// report.
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    shown(text, |c| hostile(c) || matches!(c, '\n' | '\t'))
+}
+
+/// JSON text with every hostile character of its strings as `\uXXXX`: the same
+/// value, and harmless where the JSON itself is looked at.
+pub(super) fn json_ascii(json: String) -> String {
+    // JSON's own syntax is ASCII without controls but for blanks, so that
+    // whatever is hostile stands in a string.
+    if !json.chars().any(hostile) {
+        return json;
     }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
         if hostile(c) {
-            out.extend(c.escape_unicode());
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             out.push(c);
         }
     }
-    Cow::Owned(out)
+    out
 }
 
 #[cfg(test)]
@@ -46,5 +84,14 @@ mod tests {
         assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
         assert_eq!(visible("plain é"), "plain é");
         assert!(matches!(visible("plain"), Cow::Borrowed(_)));
+        assert_eq!(one_line("a\nb\tc\u{85}"), "a\\nb\\tc\\u{85}");
+    }
+
+    #[test]
+    fn json_keeps_its_value() {
+        let text = "a\u{1b}\u{202e}\u{e0041}\u{9b}é\"\\\n";
+        let json = json_ascii(serde_json::to_string(text).unwrap());
+        assert!(!json.chars().any(hostile), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use dfmigrate::report::Format;
 
 const AFTER: &str = "\
 Exit codes:
@@ -49,6 +50,10 @@ pub struct Args {
     #[arg(long)]
     pub check: bool,
 
+    /// How the results are written; `--diff` and `--check` alone have forms of their own
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "diff")]
+    pub output_format: Option<OutputFormat>,
+
     /// The lowest grade that is shown as a change and written
     #[arg(long, value_enum, default_value_t = Grade::Review)]
     pub grade: Grade,
@@ -90,6 +95,11 @@ pub enum Command {
     Catalog(Catalog),
     /// List the rules
     Rules,
+    /// Print what is made from the program itself: schemas
+    Generate {
+        #[command(subcommand)]
+        what: Generate,
+    },
     /// Explain a rule
     Explain {
         /// The rule, such as multi-stage
@@ -113,6 +123,43 @@ pub struct Catalog {
     /// An official image with or without a tag, such as node:20
     #[arg(value_name = "IMAGE[:TAG]")]
     pub image: String,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Generate {
+    /// The JSON Schema of `--output-format json`
+    ReportSchema {
+        /// Of each line of `--output-format jsonl` instead
+        #[arg(long)]
+        lines: bool,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum OutputFormat {
+    /// The explained review, with the diff
+    Full,
+    /// A line for each rewrite
+    Concise,
+    /// One patch, as --diff prints it
+    Diff,
+    /// One JSON document; `generate report-schema` prints its schema
+    Json,
+    /// A JSON document on each line: a start, each file, an end
+    #[value(name = "jsonl")]
+    JsonLines,
+}
+
+impl OutputFormat {
+    pub fn format(self) -> Format {
+        match self {
+            Self::Full => Format::Full,
+            Self::Concise => Format::Concise,
+            Self::Diff => Format::Diff,
+            Self::Json => Format::Json,
+            Self::JsonLines => Format::JsonLines,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

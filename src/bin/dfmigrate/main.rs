@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         None => commands::review::run(&args),
         Some(Command::Inspect(inspect)) => commands::inspect::run(inspect),
         Some(Command::Catalog(catalog)) => commands::catalog::run(catalog),
+        Some(Command::Generate { what }) => commands::generate::run(what),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain { rule }) => commands::rules::explain(rule),
     };

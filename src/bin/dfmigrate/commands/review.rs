@@ -4,13 +4,15 @@ use std::io::{IsTerminal as _, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use dfmigrate::apply;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
 use dfmigrate::facts::Facts;
 use dfmigrate::plan::{self, Plan};
-use dfmigrate::report::{Counts, PatchName, patch, review, review_diff, style, visible};
+use dfmigrate::report::{
+    self, Counts, FileReport, Format, Mode, Renderer, Run, one_line, syntax_errors,
+};
 use dfmigrate::rules::{self, Safety};
-use dfmigrate::{apply, discover::ReadError};
 use rayon::prelude::*;
 
 use crate::args::{Args, Grade};
@@ -39,8 +41,9 @@ struct Outcome {
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     let options = options(args)?;
+    let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
-        return standard_input(args, &options);
+        return standard_input(args, &options, renderer.as_mut());
     }
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.jobs)
@@ -48,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         .context("can't start the threads")?;
     let found = super::found(&args.paths, args.files_from.as_deref(), args.jobs)?;
     for problem in &found.problems {
-        anstream::eprintln!("dfmigrate: {}", visible(&problem.to_string()));
+        anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
     }
     let mut total = Counts {
         failed: found.problems.len(),
@@ -60,31 +63,70 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         );
         return Ok(exit::NOTHING_FOUND);
     }
+    for problem in &found.problems {
+        renderer.problem(&problem.shown, &problem.error.to_string());
+    }
+    put(renderer.head().as_bytes(), renderer.styled())?;
     for batch in found.sources.chunks(BATCH) {
         let outcomes: Vec<Outcome> = batch
             .par_iter()
-            .map(|source| one(source, args, &options))
+            .map(|source| one(source, args, &options, renderer.as_ref()))
             .collect();
-        let mut out = anstream::stdout();
-        for outcome in &outcomes {
+        let mut writes = Vec::new();
+        let mut text = Vec::new();
+        for (source, outcome) in batch.iter().zip(outcomes) {
             anstream::eprint!("{}", outcome.err);
-            if args.diff && !std::io::stdout().is_terminal() {
-                // A patch is taken byte for byte.
-                std::io::stdout().write_all(&outcome.out)?;
-            } else {
-                out.write_all(&outcome.out)?;
-            }
+            text.extend(renderer.next(outcome.out));
             total.merge(outcome.counts);
+            writes.extend(outcome.write.map(|change| (source, change)));
         }
-        out.flush()?;
+        put(&text, renderer.styled())?;
         if args.apply {
-            write_all(batch, &outcomes, args, &mut total);
+            write_all(&writes, args, renderer.as_mut(), &mut total);
         }
     }
-    if !args.diff && !args.quiet {
-        anstream::println!("{}", summary(&total, args));
-    }
+    put(renderer.tail(&total).as_bytes(), renderer.styled())?;
     Ok(code(&total, args))
+}
+
+/// The renderer that the arguments ask for.
+fn renderer(args: &Args) -> Box<dyn Renderer> {
+    let format = match args.output_format {
+        Some(format) => format.format(),
+        None if args.diff => Format::Diff,
+        None if args.check => Format::Names,
+        None => Format::Full,
+    };
+    let source = dfmigrate::catalog::source();
+    let run = Run {
+        version: env!("CARGO_PKG_VERSION"),
+        as_of: source.as_of.to_string(),
+        repository: source.repository,
+        commit: source.commit,
+        mode: match (args.apply, args.check) {
+            (true, _) => Mode::Apply,
+            (_, true) => Mode::Check,
+            _ => Mode::Review,
+        },
+        all: args.verbose,
+        quiet: args.quiet,
+        terminal: std::io::stdout().is_terminal(),
+    };
+    report::renderer(format, run)
+}
+
+/// Writes to standard output: byte for byte, or with the colours that it can
+/// show.
+fn put(bytes: &[u8], styled: bool) -> std::io::Result<()> {
+    if styled {
+        let mut out = anstream::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    } else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
+        out.flush()
+    }
 }
 
 fn code(total: &Counts, args: &Args) -> u8 {
@@ -119,74 +161,71 @@ fn options(args: &Args) -> anyhow::Result<plan::Options> {
 }
 
 /// Plans one file and renders it.
-fn one(source: &Source, args: &Args, options: &plan::Options) -> Outcome {
-    let mut outcome = Outcome {
-        out: Vec::new(),
-        err: String::new(),
-        counts: Counts::default(),
-        write: None,
+fn one(source: &Source, args: &Args, options: &plan::Options, renderer: &dyn Renderer) -> Outcome {
+    let patch_path = patch_path(&source.shown);
+    let failed = |why: &str| {
+        let file = FileReport {
+            shown: &source.shown,
+            patch_path: &patch_path,
+            outcome: report::Outcome::Failed(why),
+        };
+        Outcome {
+            out: renderer.file(&file),
+            err: format!(
+                "dfmigrate: {}: {}\n",
+                one_line(&source.shown),
+                one_line(why)
+            ),
+            counts: Counts {
+                files: 1,
+                failed: 1,
+                ..Counts::default()
+            },
+            write: None,
+        }
     };
     let bytes = match discover::read(source, discover::MAX_BYTES) {
         Ok(bytes) => bytes,
-        Err(error) => {
-            outcome.counts.files = 1;
-            outcome.counts.failed = 1;
-            outcome.err = failure(&source.shown, &error);
-            return outcome;
-        }
+        Err(error) => return failed(&error.to_string()),
     };
     let context = BuildContext::beside(&source.path);
     // A panic in one file is that file's: the others go on.
     let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         plan::plan(bytes, Facts::offline(&context), options)
     }));
-    let Ok(plan) = planned else {
-        outcome.counts.files = 1;
-        outcome.counts.failed = 1;
-        outcome.err = format!(
-            "dfmigrate: {}: a bug in dfmigrate; the file was left as it is. Please report it\n",
-            visible(&source.shown)
-        );
-        return outcome;
-    };
-    render(&source.shown, plan, args, &mut outcome);
-    outcome
+    match planned {
+        Ok(plan) => render(&source.shown, &patch_path, plan, args, renderer),
+        Err(_) => failed("a bug in dfmigrate; the file was left as it is. Please report it"),
+    }
 }
 
-fn failure(shown: &str, error: &ReadError) -> String {
-    format!(
-        "dfmigrate: {}: {}\n",
-        visible(shown),
-        visible(&error.to_string())
-    )
-}
-
-fn render(shown: &str, plan: Plan, args: &Args, outcome: &mut Outcome) {
-    outcome.counts.add(&plan);
+fn render(
+    shown: &str,
+    patch_path: &str,
+    plan: Plan,
+    args: &Args,
+    renderer: &dyn Renderer,
+) -> Outcome {
+    let mut counts = Counts::default();
+    counts.add(&plan);
+    let mut err = String::new();
     if !plan.errors().is_empty() {
-        outcome.counts.failed += 1;
-        outcome.err = syntax_errors(shown, &plan);
-        return;
+        counts.failed += 1;
+        err = syntax_errors(shown, &plan);
     }
-    if args.diff {
-        let name = PatchName(patch_path(shown));
-        outcome.out = if std::io::stdout().is_terminal() {
-            review_diff(&name.0, plan.before.source(), &plan.after).into_bytes()
-        } else {
-            patch(&name, plan.before.source(), &plan.after)
-        };
-    } else if args.check {
-        if plan.changes() && !args.quiet {
-            outcome.out = format!("would change {}\n", visible(shown)).into_bytes();
-        }
-    } else if !args.quiet {
-        outcome.out = review(shown, &plan, args.verbose).into_bytes();
-    }
-    if args.apply && plan.changes() {
-        outcome.write = Some(Change {
+    let file = FileReport {
+        shown,
+        patch_path,
+        outcome: report::Outcome::Planned(&plan),
+    };
+    Outcome {
+        out: renderer.file(&file),
+        err,
+        counts,
+        write: (args.apply && plan.changes()).then(|| Change {
             before: plan.before.source().to_vec(),
             after: plan.after,
-        });
+        }),
     }
 }
 
@@ -213,70 +252,13 @@ fn patch_path(shown: &str) -> String {
     clean.join("/")
 }
 
-/// What a file is that is no Dockerfile at all, where that can be seen.
-fn no_dockerfile(plan: &Plan) -> Option<&'static str> {
-    let source = plan.before.source();
-    if source.iter().all(u8::is_ascii_whitespace) {
-        return Some("is empty: there is nothing in it to rewrite");
-    }
-    if source.contains(&0) {
-        return Some("is a binary file, not a Dockerfile: leave it out");
-    }
-    let at_fault = |signs: &[&[u8]]| {
-        plan.errors().iter().any(|error| {
-            let line = &source[plan.before.lines().range(error.line)];
-            signs
-                .iter()
-                .any(|sign| line.trim_ascii_start().starts_with(sign))
-        })
-    };
-    if at_fault(&[b"{{", b"{%", b"<%", b"#{", b"@@"]) {
-        return Some("is a template of another program: rewrite what it is rendered to");
-    }
-    if at_fault(&[b"<<<<<<<", b"=======", b">>>>>>>"]) {
-        return Some("has unresolved merge markers: resolve them first");
-    }
-    None
-}
-
-/// BuildKit would refuse the file: says where and why, with the line itself.
-fn syntax_errors(shown: &str, plan: &Plan) -> String {
-    if let Some(what) = no_dockerfile(plan) {
-        return format!(
-            "dfmigrate: {}: {what}; it was left as it is\n",
-            visible(shown)
-        );
-    }
-    let mut text = String::new();
-    for error in plan.errors().iter().take(5) {
-        let range = plan.before.lines().range(error.line);
-        let excerpt = String::from_utf8_lossy(&plan.before.source()[range]).into_owned();
-        let excerpt: String = excerpt.trim_end().chars().take(100).collect();
-        text.push_str(&format!(
-            "dfmigrate: {}:{}: {}\n    {}\n",
-            visible(shown),
-            error.line,
-            visible(&error.message),
-            visible(&excerpt)
-        ));
-    }
-    if let Some(rest) = plan.errors().len().checked_sub(6) {
-        text.push_str(&format!("    and {} more\n", rest + 1));
-    }
-    text.push_str(&format!(
-        "    {} was left as it is: a builder would refuse it\n",
-        visible(shown)
-    ));
-    text
-}
-
 /// Writes the files of a batch that change.
-fn write_all(batch: &[Source], outcomes: &[Outcome], args: &Args, total: &mut Counts) {
-    let writes: Vec<(&Source, &Change)> = batch
-        .iter()
-        .zip(outcomes)
-        .filter_map(|(source, outcome)| Some((source, outcome.write.as_ref()?)))
-        .collect();
+fn write_all(
+    writes: &[(&Source, Change)],
+    args: &Args,
+    renderer: &mut dyn Renderer,
+    total: &mut Counts,
+) {
     let mut refused = vec![None; writes.len()];
     if !args.allow_dirty {
         let paths: Vec<&Path> = writes
@@ -290,25 +272,31 @@ fn write_all(batch: &[Source], outcomes: &[Outcome], args: &Args, total: &mut Co
         }
     }
     let options = apply::Options::default();
-    for ((source, change), refusal) in writes.into_iter().zip(refused) {
+    for ((source, change), refusal) in writes.iter().zip(refused) {
         let error = match refusal {
             Some(state) => Some(format!("was not written: {state}")),
             None => apply::write(source, &change.before, &change.after, &options)
                 .err()
                 .map(|error| error.to_string()),
         };
-        match error {
-            None => {}
-            Some(error) => {
-                total.failed += 1;
-                total.changed -= 1;
-                anstream::eprintln!("dfmigrate: {}: {}", visible(&source.shown), visible(&error));
-            }
+        if let Some(error) = error {
+            total.failed += 1;
+            total.changed -= 1;
+            anstream::eprintln!(
+                "dfmigrate: {}: {}",
+                one_line(&source.shown),
+                one_line(&error)
+            );
+            renderer.problem(&source.shown, &error);
         }
     }
 }
 
-fn standard_input(args: &Args, options: &plan::Options) -> anyhow::Result<u8> {
+fn standard_input(
+    args: &Args,
+    options: &plan::Options,
+    renderer: &mut dyn Renderer,
+) -> anyhow::Result<u8> {
     if args.paths.len() > 1 || args.files_from.is_some() {
         bail!("`-` reads one Dockerfile from standard input: name no other path beside it");
     }
@@ -322,71 +310,19 @@ fn standard_input(args: &Args, options: &plan::Options) -> anyhow::Result<u8> {
         || "-".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    let mut outcome = Outcome {
-        out: Vec::new(),
-        err: String::new(),
-        counts: Counts::default(),
-        write: None,
-    };
     let failed = !plan.errors().is_empty();
     let after = if failed { before } else { plan.after.clone() };
-    render(&shown, plan, args, &mut outcome);
+    let outcome = render(&shown, &patch_path(&shown), plan, args, renderer);
     anstream::eprint!("{}", outcome.err);
-    let mut out = anstream::stdout();
     if args.apply {
         // The file goes where it came from: to the other end of the pipe.
-        std::io::stdout().write_all(&after)?;
-    } else if args.diff && !std::io::stdout().is_terminal() {
-        std::io::stdout().write_all(&outcome.out)?;
-    } else {
-        out.write_all(&outcome.out)?;
-        if !args.diff && !args.quiet {
-            writeln!(out, "{}", summary(&outcome.counts, args))?;
-        }
+        put(&after, false)?;
+        return Ok(code(&outcome.counts, args));
     }
-    out.flush()?;
+    let styled = renderer.styled();
+    put(renderer.head().as_bytes(), styled)?;
+    let piece = renderer.next(outcome.out);
+    put(&piece, styled)?;
+    put(renderer.tail(&outcome.counts).as_bytes(), styled)?;
     Ok(code(&outcome.counts, args))
-}
-
-fn plural(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn summary(total: &Counts, args: &Args) -> String {
-    let dim = style::DIM;
-    let files = plural(total.files, "file", "files");
-    let rewrites = total.safe + total.review;
-    let mut text = if total.changed == 0 {
-        let left = if total.left > 0 {
-            format!(
-                "; {} left alone, for the reasons above",
-                plural(total.left, "thing was", "things were")
-            )
-        } else {
-            String::new()
-        };
-        format!("{files}: nothing to do{left}")
-    } else if args.apply {
-        format!(
-            "{files}: {} written",
-            plural(total.changed, "file", "files")
-        )
-    } else {
-        format!(
-            "{files}: {} would change, by {} ({} safe, {} to review)",
-            total.changed,
-            plural(rewrites, "rewrite", "rewrites"),
-            total.safe,
-            total.review
-        )
-    };
-    if total.failed > 0 {
-        text.push_str(&format!("; {} failed", total.failed));
-    }
-    if !args.apply && !args.check && total.changed > 0 {
-        text.push_str(&format!(
-            "\n{dim}Nothing was written: --apply writes these changes, --diff prints them as a patch.{dim:#}"
-        ));
-    }
-    text
 }
