@@ -8,7 +8,11 @@
 //! names both, today ([`Proof::AliasGroup`]) or on the day they left it
 //! together ([`Proof::Frozen`]).
 
+pub mod apk;
+pub mod bases;
 pub mod commands;
+pub mod compiled;
+pub mod crates;
 mod date;
 pub mod libraries;
 pub mod life;

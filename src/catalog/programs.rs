@@ -13,6 +13,8 @@ static SIGNS: Table = Table::new(include_str!("data/program_signs.tsv"));
 pub enum Role {
     /// Installs packages.
     Package,
+    /// Installs packages of a language, which may compile.
+    Library,
     /// Builds below its working directory.
     Build,
     /// Fetches from the network.
@@ -42,12 +44,15 @@ pub struct Program {
     pub writes: &'static str,
 }
 
-/// What the table says of a command; `None` when it isn't there.
+/// What the table says of a command with that first word after it; `None` when
+/// it isn't there.
 #[must_use]
-pub fn role(command: &str) -> Option<Program> {
-    let row = COMMANDS.get(command)?;
+pub fn role(command: &str, verb: Option<&str>) -> Option<Program> {
+    let of_verb = verb.and_then(|verb| COMMANDS.get(&format!("{command} {verb}")));
+    let row = of_verb.or_else(|| COMMANDS.get(command))?;
     let role = match row.cell(1)? {
         "package" => Role::Package,
+        "library" => Role::Library,
         "build" => Role::Build,
         "fetch" => Role::Fetch,
         "file" => Role::File,
@@ -142,7 +147,7 @@ mod tests {
         assert_eq!(SIGNS.faults(), Vec::<String>::new());
         assert_eq!(NODE_TOOLS.faults(), Vec::<String>::new());
         for row in COMMANDS.iter() {
-            assert!(role(row.key()).is_some(), "{}", row.key());
+            assert!(role(row.key(), None).is_some(), "{}", row.key());
         }
     }
 

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::{Model, Step, join};
+use crate::catalog::compiled;
 use crate::catalog::programs::{self, Role};
 use crate::facts::Files;
 use crate::syntax::shell::{self, Command, Part, RedirectKind, Script, Word};
@@ -28,7 +29,7 @@ pub struct Write {
     pub tree: bool,
 }
 
-/// A Debian package as an `apt-get install` names it.
+/// A package as an `apt-get install` or `apk add` names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AptPackage {
     /// Its name.
@@ -78,6 +79,13 @@ pub enum What {
         /// Options that belong to the install itself, as written.
         options: Vec<String>,
     },
+    /// Alpine packages are installed.
+    ApkAdd {
+        /// The packages.
+        packages: Vec<AptPackage>,
+        /// The name that they have together (`--virtual`), to be deleted by it.
+        group: Option<String>,
+    },
     /// The sources of packages are changed.
     AptSource,
     /// Users, groups, locales, certificates: needed in each stage that runs.
@@ -124,6 +132,10 @@ pub struct Effect {
     pub line: usize,
     /// The program it runs, without its folder; none for COPY and ADD.
     pub program: Option<String>,
+    /// Its arguments; `None` for one that is not known.
+    pub args: Vec<Option<String>>,
+    /// The folder it runs in.
+    pub cwd: String,
     /// Its text, for people and for replaying.
     pub text: String,
     /// What it does.
@@ -137,6 +149,20 @@ pub struct Effect {
     pub direct: bool,
     /// The owner that a `chown` or `--chown` gives, and whether to a whole tree.
     pub owner: Option<(String, bool)>,
+}
+
+impl Effect {
+    /// Whether it compiles, or installs packages of a language that may.
+    #[must_use]
+    pub fn compiles(&self) -> bool {
+        self.program.as_deref().is_some_and(|program| {
+            let verb = self.args.iter().flatten().find(|arg| !arg.starts_with('-'));
+            compiled::compiles(program)
+                || (self.what == What::Writes
+                    && programs::role(program, verb.map(String::as_str))
+                        .is_some_and(|row| row.role == Role::Library))
+        })
+    }
 }
 
 /// Where files of the build context lie in the image.
@@ -168,6 +194,15 @@ impl Copied {
                 }
             })
         })
+    }
+}
+
+impl Copied {
+    /// What was copied: the path in the image, that in the context, and
+    /// whether it is a folder.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        let rows = self.rows.iter().filter(|(to, ..)| to.starts_with('/'));
+        rows.map(|(to, from, folder)| (to.as_str(), from.as_str(), *folder))
     }
 }
 
@@ -229,6 +264,8 @@ impl Reader<'_, '_> {
             span,
             line: self.model.file.lines().line(span.start),
             program: None,
+            args: Vec::new(),
+            cwd: step.workdir.clone().unwrap_or_else(|| "/".to_owned()),
             text,
             what,
             writes: Vec::new(),
@@ -551,8 +588,20 @@ impl Reader<'_, '_> {
         let base = name.rsplit('/').next().unwrap_or(&name).to_owned();
         effect.program = Some(base.clone());
         let args = &values[1..];
-        let local = name.contains('/') && !name.starts_with("/usr/") && !name.starts_with("/bin/");
-        let row = if local { None } else { programs::role(&base) };
+        effect.args = args.to_vec();
+        effect.cwd = frame.cwd.clone();
+        // A wrapper that a project carries does what the tool itself does.
+        let wrapper = matches!(base.as_str(), "mvnw" | "gradlew");
+        let local = name.contains('/')
+            && !name.starts_with("/usr/")
+            && !name.starts_with("/bin/")
+            && !wrapper;
+        let row = if local {
+            None
+        } else {
+            let verb = args.iter().flatten().find(|arg| !arg.starts_with('-'));
+            programs::role(&base, verb.map(String::as_str))
+        };
         match base.as_str() {
             "cd" | "pushd" if !command.context.in_subprocess() => {
                 let to = match args.first() {
@@ -594,6 +643,8 @@ impl Reader<'_, '_> {
             "corepack" => {
                 effect.what = What::Corepack;
             }
+            "apk" => apk(args, &mut effect),
+            "bundle" | "bundler" | "gem" => self.ruby(&base, args, frame, &mut effect),
             "pip" | "pip3" => self.pip(args, &name, frame, &mut effect),
             _ if base.starts_with("pip3.") => self.pip(args, &name, frame, &mut effect),
             "poetry" | "uv" | "pipenv" | "pdm" => {
@@ -737,25 +788,160 @@ impl Reader<'_, '_> {
                     "{name} is a package manager that is not followed here"
                 ));
             }
-            Role::Build | Role::Fetch | Role::File => match writes(row.writes, args, &frame.cwd) {
-                Some(found) => {
-                    if found.iter().any(|w| w.path.starts_with("/etc/apt/")) {
-                        effect.what = What::AptSource;
-                    }
-                    if name == "chown" || name == "chgrp" {
-                        let all = args.iter().flatten();
-                        let deep = all.clone().any(|a| is_recursive(a));
-                        let owner = all.clone().find(|a| !a.starts_with('-'));
-                        if let (Some(owner), "chown") = (owner, name) {
-                            effect.owner = Some((owner.clone(), deep));
+            Role::Build | Role::Library | Role::Fetch | Role::File => {
+                match self.written(row.writes, args, frame) {
+                    Some(found) => {
+                        if found.iter().any(|w| w.path.starts_with("/etc/apt/")) {
+                            effect.what = What::AptSource;
                         }
+                        if name == "chown" || name == "chgrp" {
+                            let all = args.iter().flatten();
+                            let deep = all.clone().any(|a| is_recursive(a));
+                            let owner = all.clone().find(|a| !a.starts_with('-'));
+                            if let (Some(owner), "chown") = (owner, name) {
+                                effect.owner = Some((owner.clone(), deep));
+                            }
+                        }
+                        effect.writes.extend(found);
                     }
-                    effect.writes.extend(found);
+                    None => {
+                        effect.what = What::Opaque(format!("where {name} writes is not known"));
+                    }
                 }
-                None => {
-                    effect.what = What::Opaque(format!("where {name} writes is not known"));
+            }
+        }
+    }
+
+    /// The paths that the table's forms say, which stand apart by blanks;
+    /// `None` when they are not known.
+    fn written(
+        &self,
+        forms: &str,
+        args: &[Option<String>],
+        frame: &Frame<'_>,
+    ) -> Option<Vec<Write>> {
+        let mut found = Vec::new();
+        for form in forms.split(' ') {
+            let mut form = form;
+            // Alternatives that name a variable or the home folder are settled
+            // here, the others by the arguments alone.
+            let settled = loop {
+                let (first, rest) = form.split_once('|').unwrap_or((form, ""));
+                if let Some(name) = first.strip_prefix('$') {
+                    let (name, below) = name.split_at(name.find('/').unwrap_or(name.len()));
+                    if let Some(value) = self.variable(name, frame) {
+                        break Some(join(Some(&frame.cwd), &format!("{value}{below}"))?);
+                    }
+                } else if let Some(below) = first.strip_prefix('~') {
+                    break Some(format!("{}{below}", self.home(frame)));
+                } else if let Some(below) = first.strip_prefix("cwd/") {
+                    break join(Some(&frame.cwd), below);
+                } else if first.starts_with("opt:") {
+                    match writes(first, args, &frame.cwd) {
+                        Some(some) if some.is_empty() && !rest.is_empty() => {}
+                        Some(some) => {
+                            found.extend(some);
+                            break None;
+                        }
+                        None => return None,
+                    }
+                } else {
+                    found.extend(writes(form, args, &frame.cwd)?);
+                    break None;
                 }
-            },
+                if rest.is_empty() {
+                    return None;
+                }
+                form = rest;
+            };
+            found.extend(settled.map(|path| Write { path, tree: true }));
+        }
+        Some(found)
+    }
+
+    /// `bundle` and `gem`: where gems go is told by options, `bundle config`
+    /// and the environment.
+    fn ruby(
+        &mut self,
+        tool: &str,
+        args: &[Option<String>],
+        frame: &Frame<'_>,
+        effect: &mut Effect,
+    ) {
+        let words: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
+        let verb = words.iter().find(|w| !w.starts_with('-')).copied();
+        let truthy = |value: Option<String>| {
+            value.is_some_and(|v| matches!(v.to_lowercase().as_str(), "1" | "true" | "yes"))
+        };
+        let home = self.variable("GEM_HOME", frame);
+        let unknown =
+            || What::Opaque("where gems are installed on this base image is not known".to_owned());
+        let tree = |path: String| Write { path, tree: true };
+        if tool == "gem" {
+            match (verb, home) {
+                (Some("install" | "update" | "uninstall"), Some(home)) => {
+                    effect.what = What::Writes;
+                    effect.writes.push(tree(home));
+                }
+                (Some("install" | "update" | "uninstall"), None) => effect.what = unknown(),
+                _ => {}
+            }
+            return;
+        }
+        match verb {
+            Some("config") => {
+                // `config set --local path X`, `config path X`, `config --global deployment true`.
+                let words: Vec<&str> = words
+                    .iter()
+                    .copied()
+                    .filter(|w| !w.starts_with('-') && !matches!(*w, "config" | "set"))
+                    .collect();
+                if let [name, value, ..] = words.as_slice() {
+                    let name = format!("BUNDLE_{}", name.replace('.', "__").to_uppercase());
+                    self.note(&name, (*value).to_owned());
+                }
+                let local = args.iter().flatten().any(|w| w == "--local");
+                let place = match (local, self.variable("BUNDLE_APP_CONFIG", frame)) {
+                    (_, Some(place)) => place,
+                    (true, None) => format!("{}/.bundle", frame.cwd.trim_end_matches('/')),
+                    (false, None) => format!("{}/.bundle", self.home(frame)),
+                };
+                effect.writes.push(tree(place));
+            }
+            Some("exec") => {
+                let what = words.iter().skip_while(|w| **w != "exec").nth(1).copied();
+                match what.and_then(|what| programs::browser_installer(what, &words)) {
+                    Some(why) => effect.what = What::Opaque(why),
+                    None => self.bounded(frame, effect),
+                }
+            }
+            Some("install" | "update" | "add" | "package" | "cache" | "pristine") | None => {
+                let option = words.iter().enumerate().find_map(|(at, word)| match *word {
+                    "--path" => words.get(at + 1).copied(),
+                    word => word.strip_prefix("--path="),
+                });
+                let deployment = words.contains(&"--deployment")
+                    || truthy(self.noted("BUNDLE_DEPLOYMENT", frame));
+                let place = option
+                    .map(str::to_owned)
+                    .or_else(|| self.noted("BUNDLE_PATH", frame))
+                    .or_else(|| deployment.then(|| "vendor/bundle".to_owned()))
+                    .and_then(|path| join(Some(&frame.cwd), &path))
+                    .or(home);
+                effect.what = match place {
+                    Some(place) => {
+                        effect.writes.push(tree(place));
+                        What::Writes
+                    }
+                    None => unknown(),
+                };
+            }
+            Some("binstubs" | "lock" | "init" | "remove") => self.bounded(frame, effect),
+            Some(
+                "check" | "show" | "list" | "info" | "env" | "platform" | "--version" | "version"
+                | "clean" | "doctor" | "outdated",
+            ) => {}
+            Some(verb) => effect.what = What::Opaque(format!("bundle {verb} is not followed")),
         }
     }
 
@@ -1703,6 +1889,61 @@ fn apt(args: &[Option<String>], effect: &mut Effect) {
             options,
         },
         Some("build-dep") => What::Opaque("apt-get build-dep is not followed".to_owned()),
+        _ => What::AptLists,
+    };
+}
+
+/// `apk`: packages that are added, and lists.
+fn apk(args: &[Option<String>], effect: &mut Effect) {
+    const WITH_VALUE: [&str; 7] = [
+        "-t",
+        "--virtual",
+        "-X",
+        "--repository",
+        "-p",
+        "--root",
+        "--arch",
+    ];
+    let mut verb = None;
+    let mut group = None;
+    let mut packages = Vec::new();
+    let mut foreign = false;
+    let mut iter = args.iter();
+    while let Some(arg) = iter.next() {
+        let Some(word) = arg.as_deref() else {
+            effect.what = What::Opaque("which packages it installs is not known".to_owned());
+            return;
+        };
+        if WITH_VALUE.contains(&word) {
+            let value = iter.next().cloned().flatten();
+            if matches!(word, "-t" | "--virtual") {
+                group = value;
+            } else {
+                foreign = true;
+            }
+        } else if let Some(name) = word.strip_prefix("--virtual=") {
+            group = Some(name.to_owned());
+        } else if word.starts_with("--repository") || word.starts_with("-X") {
+            foreign = true;
+        } else if word.starts_with('-') {
+        } else if verb.is_none() {
+            verb = Some(word);
+        } else {
+            packages.push(AptPackage {
+                name: word
+                    .split(['=', '<', '>', '~', '@'])
+                    .next()
+                    .unwrap_or(word)
+                    .to_owned(),
+                word: word.to_owned(),
+            });
+        }
+    }
+    effect.what = match verb {
+        Some("add") if foreign => {
+            What::Opaque("it installs packages from a repository of its own".to_owned())
+        }
+        Some("add") => What::ApkAdd { packages, group },
         _ => What::AptLists,
     };
 }

@@ -12,6 +12,7 @@ mod vars;
 
 use std::borrow::Cow;
 
+use crate::catalog::bases;
 use crate::image::Reference;
 use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
 use crate::text::Span;
@@ -55,8 +56,10 @@ pub struct Stage {
     pub base: Base,
     /// Its steps: the instructions after FROM, each with the state it runs in.
     pub steps: Vec<Step>,
-    /// The variables declared in it, in order.
+    /// The variables declared in it, in order, after those of the base image.
     pub scope: Scope,
+    /// The working directory of its base image, where that is known.
+    pub workdir: Option<String>,
     /// Stages that it copies or mounts from.
     pub uses: Vec<usize>,
 }
@@ -181,6 +184,14 @@ pub struct ImageUse {
     pub span: Span,
 }
 
+impl ImageUse {
+    /// What is known of what the image sets, whatever its tag.
+    #[must_use]
+    pub fn settings(&self) -> Option<bases::Settings> {
+        bases::settings(&self.reference.as_ref().ok()?.familiar_name())
+    }
+}
+
 impl<'a> Model<'a> {
     /// The meaning of `file`.
     #[must_use]
@@ -270,6 +281,16 @@ impl<'a> Model<'a> {
                 Base::Image(self.images.len() - 1)
             }
         };
+        let mut scope = Scope::of_stage();
+        let mut workdir = None;
+        if let Base::Image(image) = base
+            && let Some(settings) = self.images[image].settings()
+        {
+            workdir = settings.workdir.map(str::to_owned);
+            for (name, value) in settings.env() {
+                scope.base_sets(name, value);
+            }
+        }
         self.stages.push(Stage {
             index: stage,
             name,
@@ -280,7 +301,8 @@ impl<'a> Model<'a> {
             },
             base,
             steps: Vec::new(),
-            scope: Scope::of_stage(),
+            scope,
+            workdir,
         });
     }
 
@@ -312,7 +334,7 @@ impl<'a> Model<'a> {
             }
             return Step {
                 instruction: stage.from,
-                workdir: None,
+                workdir: stage.workdir.clone(),
                 user: None,
                 shell: None,
                 variables,

@@ -36,6 +36,20 @@ pub struct Runtime {
     pub demands: Vec<Demand>,
     /// Why the demand is not wholly known, with the line.
     pub unknown: Vec<(usize, String)>,
+    /// Programs below a copied folder that are not in the build context (or
+    /// can't be read there): the file makes them, or nobody does.
+    pub unseen: Vec<Unseen>,
+}
+
+/// A program that runs and is not seen in the build context.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unseen {
+    /// The line of the instruction that demands it, from 1.
+    pub line: usize,
+    /// Its path in the image.
+    pub path: String,
+    /// What demands it, for people.
+    pub via: String,
 }
 
 /// Follows what a stage runs.
@@ -250,8 +264,11 @@ impl Follower<'_, '_> {
             return;
         };
         let Some(text) = self.files.text(&context).yes() else {
-            let why = format!("{path}, which {via} runs, can't be read in the build context");
-            self.runtime.unknown.push((line, why));
+            self.runtime.unseen.push(Unseen {
+                line,
+                path: full,
+                via: via.to_owned(),
+            });
             return;
         };
         let first = text.lines().next().unwrap_or_default();
@@ -340,6 +357,17 @@ impl Follower<'_, '_> {
                 self.runtime.unknown.push((line, why));
             }
         }
+    }
+}
+
+impl Unseen {
+    /// Why that stands in the way, where nothing is known to make it.
+    #[must_use]
+    pub fn why(&self) -> String {
+        format!(
+            "{}, which {} runs, can't be read in the build context",
+            self.path, self.via
+        )
     }
 }
 

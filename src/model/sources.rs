@@ -9,8 +9,9 @@ const MAX_FILES: usize = 600;
 const MAX_BYTES: usize = 6 << 20;
 const MAX_FOLDERS: usize = 400;
 
-const EXTENSIONS: [&str; 10] = [
-    "cjs", "cts", "js", "jsx", "mjs", "mts", "py", "sh", "ts", "tsx",
+const EXTENSIONS: [&str; 27] = [
+    "c", "cc", "cjs", "cpp", "cs", "cts", "cxx", "dart", "ex", "exs", "go", "hs", "java", "js",
+    "jsx", "kt", "mjs", "mts", "php", "pl", "py", "rb", "rs", "sh", "swift", "ts", "tsx",
 ];
 
 /// Folders without sources of the running program.
@@ -40,8 +41,11 @@ const SKIPPED: [&str; 22] = [
 ];
 
 /// Functions that start a program whose name is their first argument.
-const STARTERS: [&str; 22] = [
+const STARTERS: [&str; 27] = [
+    "Command",
     "Popen",
+    "ProcessBuilder",
+    "Start",
     "call",
     "check_call",
     "check_output",
@@ -58,8 +62,10 @@ const STARTERS: [&str; 22] = [
     "execa",
     "execaSync",
     "getoutput",
+    "passthru",
     "popen",
     "run",
+    "shell_exec",
     "spawn",
     "spawnSync",
     "system",
@@ -88,6 +94,13 @@ impl Sources {
     pub fn starts(&self, command: &str) -> Option<String> {
         let found = self.started.iter().find(|(name, _)| name == command);
         found.map(|(_, file)| file.clone())
+    }
+
+    /// The first file whose text has `sign`.
+    #[must_use]
+    pub fn mentions(&self, sign: &str) -> Option<&str> {
+        let mut found = self.texts.iter().filter(|(_, text)| text.contains(sign));
+        found.next().map(|(path, _)| path.as_str())
     }
 
     /// The file that needs a compiler at run time, and the sign of it.

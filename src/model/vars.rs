@@ -87,6 +87,19 @@ impl Scope {
         }
     }
 
+    /// Notes what the base image sets itself, before anything else.
+    pub(super) fn base_sets(&mut self, name: &str, value: Option<&str>) {
+        self.variables.push(Variable {
+            name: name.to_owned(),
+            value: match value {
+                Some(value) => Ok(value.to_owned()),
+                None => Err(format!("${name} is the base image's own")),
+            },
+            env: true,
+            default: None,
+        });
+    }
+
     /// How many declarations there are so far.
     #[must_use]
     pub fn len(&self) -> usize {

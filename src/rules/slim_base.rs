@@ -108,6 +108,13 @@ impl Rule for SlimBase {
                 }
                 _ => {}
             }
+            if effect.compiles() {
+                return refuse(
+                    effect.span,
+                    format!("`{}` may compile with what only the full variant has", effect.text.trim()),
+                    out,
+                );
+            }
             if let Some(program) = &effect.program
                 && let Some(package) = lacks(program, &installed)
             {
@@ -117,6 +124,10 @@ impl Rule for SlimBase {
                     out,
                 );
             }
+        }
+        if let Some(unseen) = runtime.unseen.first() {
+            let range = cx.file.lines().range(unseen.line);
+            return refuse(Span::new(range.start, range.end), unseen.why(), out);
         }
         if let Some((line, why)) = runtime.unknown.first() {
             let range = cx.file.lines().range(*line);

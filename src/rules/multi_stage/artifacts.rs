@@ -7,8 +7,10 @@ use crate::syntax::Keyword;
 
 /// A path to copy.
 pub(super) struct Artifact {
-    /// The path, the same in both stages.
+    /// The path in the build stage.
     pub path: String,
+    /// The path in the final stage, where that is another one.
+    pub target: Option<String>,
     /// The user and group that own all of it, if not root.
     pub owner: Option<String>,
     /// The owner of the folder itself where the rest has several.
@@ -19,8 +21,27 @@ pub(super) struct Artifact {
     pub reason: String,
 }
 
+impl Artifact {
+    /// A path that is copied to the same place.
+    pub fn new(path: String, folder: bool, reason: String) -> Self {
+        Self {
+            path,
+            target: None,
+            owner: None,
+            folder_owner: None,
+            folder,
+            reason,
+        }
+    }
+
+    /// Where it goes in the final stage.
+    pub fn to(&self) -> &str {
+        self.target.as_deref().unwrap_or(&self.path)
+    }
+}
+
 /// What the folders of the file system hierarchy standard are to us.
-enum Place {
+pub(super) enum Place {
     /// The program's own.
     App,
     /// Caches and logs: left behind.
@@ -72,7 +93,7 @@ const BASE_FOLDERS: [&str; 30] = [
     "/usr/share", "/var", "/var/lib", "/var/run",
 ];
 
-fn below(path: &str, folder: &str) -> bool {
+pub(super) fn below(path: &str, folder: &str) -> bool {
     path == folder
         || folder == "/"
         || path
@@ -80,12 +101,12 @@ fn below(path: &str, folder: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn place(path: &str) -> Place {
+pub(super) fn place(path: &str) -> Place {
     if CACHES.iter().any(|cache| below(path, cache)) || path.contains("/.cache/pip") {
         return Place::Cache;
     }
     let top = path.trim_start_matches('/').split('/').next().unwrap_or("");
-    let own = ["/usr/src/", "/usr/app", "/var/www", "/var/app", "/usr/local/app", "/usr/share/nginx/", "/var/task", "/usr/share/app", "/mnt/"];
+    let own = ["/usr/src/", "/usr/app", "/var/www", "/var/app", "/usr/local/app", "/usr/local/bundle", "/usr/share/nginx/", "/var/task", "/usr/share/app", "/mnt/"];
     if own.iter().any(|prefix| path.starts_with(prefix)) {
         return Place::App;
     }
@@ -95,13 +116,25 @@ fn place(path: &str) -> Place {
     Place::App
 }
 
+/// Whether a path is a folder that the base image has of itself.
+pub(super) fn is_base_folder(path: &str) -> bool {
+    BASE_FOLDERS.contains(&path)
+}
+
 /// The program's own working directories, shortest first.
-fn workdirs(subject: &Subject<'_, '_>) -> Vec<String> {
+pub(super) fn workdirs(subject: &Subject<'_, '_>) -> Vec<String> {
     let steps = subject.stage.steps.iter();
     let mut dirs: Vec<String> = steps.filter_map(|step| step.workdir.clone()).collect();
     dirs.extend(subject.cx.model.state_after(subject.stage.index).workdir);
+    // A folder of the toolchain, such as GOPATH, is nobody's own.
+    let settings = subject.use_of.settings();
+    let toolchain = |dir: &str| {
+        settings.is_some_and(|settings| settings.path().any(|folder| below(folder, dir)))
+    };
     dirs.retain(|dir| {
-        matches!(place(dir), Place::App) && !BASE_FOLDERS.contains(&dir.as_str())
+        matches!(place(dir), Place::App)
+            && !BASE_FOLDERS.contains(&dir.as_str())
+            && !toolchain(dir)
     });
     dirs.sort_by_key(String::len);
     dirs.dedup();
@@ -119,13 +152,7 @@ pub(super) fn find(subject: &Subject<'_, '_>, shape: &Shape) -> Outcome<Vec<Arti
             return;
         }
         found.retain(|a| !(folder && below(&a.path, &path)));
-        found.push(Artifact {
-            path,
-            owner: None,
-            folder_owner: None,
-            folder,
-            reason,
-        });
+        found.push(Artifact::new(path, folder, reason));
     };
     for effect in &subject.ledger.effects {
         let copied = matches!(
@@ -217,7 +244,7 @@ fn first_word(effect: &Effect) -> &str {
 }
 
 /// `chmod` and `chown` change no contents: what they touch is copied as it is.
-fn metadata(effect: &Effect) -> bool {
+pub(super) fn metadata(effect: &Effect) -> bool {
     matches!(first_word(effect), "chmod" | "chown" | "chgrp")
 }
 
@@ -263,7 +290,7 @@ fn same_user(a: Option<&str>, b: Option<&str>) -> bool {
 }
 
 /// Who owns a copied tree.
-fn owners(subject: &Subject<'_, '_>, artifact: &mut Artifact) {
+pub(super) fn owners(subject: &Subject<'_, '_>, artifact: &mut Artifact) {
     let mut owner: Option<Option<String>> = None;
     let mut mixed = false;
     let mut folder_owner: Option<String> = None;

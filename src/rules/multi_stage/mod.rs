@@ -2,17 +2,21 @@
 //! final stage.
 
 mod artifacts;
+mod base;
+mod compiled;
 mod node;
 mod packages;
 mod python;
 mod render;
 
+use self::base::{Draft, Last};
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
-use crate::catalog::{self, Kind};
+use crate::catalog::{self, Kind, bases};
 use crate::model::effects::{Effect, Ledger, What};
-use crate::model::pins::{NotPinned, Official, codename_pin, official};
-use crate::model::runtime::Runtime;
+use crate::model::pins::{NotPinned, codename_pin, official};
 use crate::image::Reference;
+use crate::model::runtime::Runtime;
+use crate::model::sources::Sources;
 use crate::model::{Base, ImageUse, Stage};
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
@@ -24,10 +28,12 @@ static META: Meta = Meta {
     summary: "a single stage becomes a build stage and a slim final stage",
     best: Safety::Review,
     docs: "\
-What it does: the stage that is there becomes the build stage, on the full image, with its comments
-and instructions as they were; a final stage on the slim variant of the same version and release
-copies what was built, installs the system packages that are needed at run time, and carries every
-runtime instruction in order.
+What it does: the stage that is there (in a file of several, the last one) becomes the build stage,
+with its comments and instructions as they were; a final stage copies what was built, installs the
+system packages that are needed at run time, and carries every runtime instruction in order. For
+interpreted languages it is on the slim variant of the same version and release; for compiled ones on
+the bare distribution, of the same release, and takes the programs that run and those files of the
+build context that aren't the compiler's alone.
 
 Why: compilers, headers, package managers' caches and development dependencies are needed to build
 an image and not to run it; Docker's documentation of the official images teaches this split.
@@ -57,13 +63,18 @@ pub(super) struct Subject<'c, 'a> {
     /// The reference in FROM, and what it names.
     use_of: &'c ImageUse,
     reference: &'c Reference,
-    /// The official image and the tag that the build stage will have.
+    ecosystem: &'static Ecosystem,
+    /// The image and the tag that the build stage will have.
     image: String,
     tag: String,
-    /// The codename of the base distribution.
+    /// What variant of its image that is.
+    kind: Kind,
+    /// The family of the base distribution; empty where it is not known.
+    family: &'static str,
+    /// The codename of the base distribution, or its version where it has none.
     codename: &'static str,
-    /// The tag of the final stage.
-    slim: String,
+    /// The image of the final stage.
+    last: Last,
     ledger: &'c Ledger,
     runtime: &'c Runtime,
 }
@@ -106,115 +117,205 @@ impl Rule for MultiStage {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        let [stage] = cx.model.stages.as_slice() else {
+        let Some(stage) = cx.model.stages.last() else {
             return;
         };
         let Base::Image(image) = stage.base else {
             return;
         };
         let image = &cx.model.images[image];
-        let Ok(reference) = &image.reference else {
+        let Some(settings) = image.settings() else {
             return;
         };
-        let Some(Official { image: name, tag }) = official(reference) else {
+        let Some(ecosystem) = ecosystem(settings.ecosystem) else {
             return;
         };
-        if !matches!(name, "node" | "python") {
-            return;
-        }
-        let from = cx.model.instructions[stage.from];
-        let from_span = from.code(cx.file.source());
-        let Some(entry) = catalog::lookup(name, tag) else {
-            return;
-        };
-        if entry.kind != Kind::Full {
-            return;
-        }
-        let refuse = |at: Span, why: String, remedy: Option<String>, out: &mut Proposals| {
-            out.refusals.push(Refusal {
-                rule: META.id,
-                at,
-                why,
-                remedy,
-            });
-        };
-        if reference.digest().is_some() {
-            let why = "the base image is pinned to a digest: which slim image belongs to it is not known offline";
-            return refuse(image.span, why.to_owned(), None, out);
-        }
-        let Some(base) = entry.base.filter(|base| base.family == "debian") else {
-            return refuse(
-                image.span,
-                format!("{name}:{tag} is not known to be built on Debian"),
-                None,
-                out,
-            );
-        };
-        // The codename is pinned in both stages: they must not drift apart.
-        let pinned = codename_pin(image);
-        let build_tag = match &pinned {
-            Ok(pin) => pin.pin.tag.clone(),
-            Err(_) => tag.to_owned(),
-        };
-        if let Err(NotPinned::Because(why)) = &pinned {
-            let why = format!("both stages must be of one release of Debian: {why}");
-            return refuse(image.span, why, None, out);
-        }
-        let slim = match catalog::slim_tag(name, &build_tag) {
-            Ok(slim) => slim,
-            Err(why) => {
-                let why = format!("there is no slim image for {name}:{build_tag}: {why}");
-                return refuse(image.span, why, None, out);
-            }
-        };
-        let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
-            return;
-        };
-        let subject = Subject {
-            cx,
-            stage,
-            from,
-            use_of: image,
-            reference,
-            image: name.to_owned(),
-            tag: build_tag,
-            codename: base.release,
-            slim,
-            ledger,
-            runtime,
-        };
-        // Where nothing is pinned, the reference is claimed as it is: no other
-        // rewrite may put another image there.
-        let mut edits = Vec::new();
-        match (&pinned, image.editable.span()) {
-            (Ok(pin), _) => edits.push(pin.edit.clone()),
-            (Err(_), Some(span)) => {
-                let text = String::from_utf8_lossy(span.of(cx.file.source()));
-                edits.push(Edit::replace(span, text.as_ref()));
-            }
-            (Err(_), None) => {}
-        }
-        match split(&subject, edits) {
-            Ok(mut rewrite) => {
-                if let Ok(pin) = pinned {
-                    rewrite.because(pin.proof);
-                    for caveat in pin.caveats {
-                        rewrite.caveat(caveat);
-                    }
-                }
-                if let Some(doubt) = image.editable.doubt()
-                    && !rewrite.caveats().contains(&doubt)
-                {
-                    rewrite.caveat(doubt);
-                }
-                out.rewrites.push(rewrite);
-            }
+        match propose(cx, stage, image, ecosystem) {
+            Ok(Some(rewrite)) => out.rewrites.push(rewrite),
+            Ok(None) => {}
             Err(Refused { at, why, remedy }) => {
-                let at = if at.is_empty() { from_span } else { at };
-                refuse(at, why, remedy, out);
+                let from = cx.model.instructions[stage.from];
+                let at = if at.is_empty() { from.code(cx.file.source()) } else { at };
+                out.refusals.push(Refusal {
+                    rule: META.id,
+                    at,
+                    why,
+                    remedy,
+                });
             }
         }
     }
+}
+
+/// How a stage of one ecosystem is split.
+pub(super) struct Ecosystem {
+    /// Its name in the table of base images.
+    name: &'static str,
+    /// The text of the final stage.
+    template: &'static str,
+    /// The image of the final stage.
+    last: fn(&Draft<'_>) -> Result<Last, String>,
+    /// What is particular to it.
+    shape: fn(&Subject<'_, '_>, &Sources) -> Outcome<Shape>,
+}
+
+/// The ecosystems, by name.
+static ECOSYSTEMS: [Ecosystem; 6] = [
+    Ecosystem {
+        name: "go",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::distribution,
+        shape: compiled::go,
+    },
+    Ecosystem {
+        name: "haskell",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::distribution,
+        shape: compiled::haskell,
+    },
+    Ecosystem {
+        name: "native",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::distribution,
+        shape: compiled::native,
+    },
+    Ecosystem {
+        name: "node",
+        template: include_str!("../../../templates/node.Dockerfile"),
+        last: base::slim,
+        shape: node::shape,
+    },
+    Ecosystem {
+        name: "python",
+        template: include_str!("../../../templates/python.Dockerfile"),
+        last: base::slim,
+        shape: python::shape,
+    },
+    Ecosystem {
+        name: "rust",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::distribution,
+        shape: compiled::rust,
+    },
+];
+
+fn ecosystem(name: &str) -> Option<&'static Ecosystem> {
+    ECOSYSTEMS.iter().find(|ecosystem| ecosystem.name == name)
+}
+
+fn propose(
+    cx: &Context<'_>,
+    stage: &Stage,
+    image: &ImageUse,
+    ecosystem: &'static Ecosystem,
+) -> Outcome<Option<Rewrite>> {
+    let Ok(reference) = &image.reference else {
+        return Ok(None);
+    };
+    let from = cx.model.instructions[stage.from];
+    let refuse = |why: String| {
+        Err(Refused {
+            at: image.span,
+            why,
+            remedy: None,
+        })
+    };
+    let name = reference.familiar_name();
+    let official = official(reference);
+    let tag = reference.effective_tag().unwrap_or("latest");
+    let entry = match official {
+        Some(_) => match catalog::lookup(&name, tag) {
+            Some(entry) => Some(entry),
+            None => return Ok(None),
+        },
+        None => None,
+    };
+    if reference.digest().is_some() {
+        return refuse(
+            "the base image is pinned to a digest: which smaller image belongs to it is not known offline".to_owned(),
+        );
+    }
+    let base = entry.as_ref().and_then(|entry| entry.base);
+    if official.is_some() && base.is_none() {
+        return refuse(format!("which distribution {name}:{tag} is built on is not known"));
+    }
+    // The codename is pinned in both stages: they must not drift apart.
+    let pinned = codename_pin(image);
+    let build_tag = match &pinned {
+        Ok(pin) => pin.pin.tag.clone(),
+        Err(_) => tag.to_owned(),
+    };
+    let mut drifts = None;
+    if let Err(NotPinned::Because(why)) = &pinned {
+        // Where no tag of the image names its release, nothing can be pinned.
+        let Err(none) = catalog::codename_tag(&name, tag) else {
+            return refuse(format!("both stages must be of one release of the distribution: {why}"));
+        };
+        if entry.as_ref().is_some_and(|entry| entry.gone.is_none()) {
+            drifts = Some(format!(
+                "{name}:{tag} can't be pinned ({none}): when it moves to another release, the final stage has to follow"
+            ));
+        }
+    }
+    let draft = Draft {
+        image: &name,
+        tag: &build_tag,
+        entry: entry.as_ref(),
+        base,
+    };
+    let last = match (ecosystem.last)(&draft) {
+        Ok(last) => last,
+        Err(why) => return refuse(why),
+    };
+    let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
+        return Ok(None);
+    };
+    let subject = Subject {
+        cx,
+        stage,
+        from,
+        use_of: image,
+        reference,
+        ecosystem,
+        image: name,
+        tag: build_tag,
+        kind: entry.as_ref().map_or(Kind::Full, |entry| entry.kind),
+        family: base.map_or("", |base| base.family),
+        codename: base.map_or("", |base| base.release),
+        last,
+        ledger,
+        runtime,
+    };
+    if ecosystem.name == "native" && !compiled::compiles(&subject) {
+        return Ok(None);
+    }
+    // Where nothing is pinned, the reference is claimed as it is: no other
+    // rewrite may put another image there.
+    let mut edits = Vec::new();
+    match (&pinned, image.editable.span()) {
+        (Ok(pin), _) => edits.push(pin.edit.clone()),
+        (Err(_), Some(span)) => {
+            let text = String::from_utf8_lossy(span.of(cx.file.source()));
+            edits.push(Edit::replace(span, text.as_ref()));
+        }
+        (Err(_), None) => {}
+    }
+    let mut rewrite = split(&subject, edits)?;
+    if let Ok(pin) = pinned {
+        rewrite.because(pin.proof);
+        for caveat in pin.caveats {
+            rewrite.caveat(caveat);
+        }
+    }
+    if let Some(doubt) = drifts {
+        rewrite.caveat(doubt);
+    }
+    if let Some(doubt) = image.editable.doubt()
+        && !rewrite.caveats().contains(&doubt)
+    {
+        rewrite.caveat(doubt);
+    }
+    Ok(Some(rewrite))
 }
 
 /// What an ecosystem contributes to the split.
@@ -222,12 +323,18 @@ impl Rule for MultiStage {
 pub(super) struct Shape {
     /// Commands at the end of the build stage, such as a prune.
     build_end: Vec<String>,
+    /// All that is copied, where it isn't simply what the file writes.
+    artifacts: Option<Vec<artifacts::Artifact>>,
     /// Paths copied besides those that the file writes itself.
     copies: Vec<String>,
+    /// Commands that the final stage runs once the files are there.
+    after_copies: Vec<String>,
     /// Commands replayed in the final stage, by the index of their effect.
     replay: Vec<usize>,
     /// Libraries and tools that the language packages need at run time.
     needs: Vec<packages::Need>,
+    /// What stays behind in the build stage, beside system packages.
+    drops: Vec<String>,
     /// Reasons.
     because: Vec<String>,
     /// Doubts.
@@ -244,22 +351,34 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
             format!("{file} compiles at run time (`{sign}`): the slim image has no compiler"),
         );
     }
-    let shape = match subject.image.as_str() {
-        "node" => node::shape(subject, sources)?,
-        _ => python::shape(subject, sources)?,
-    };
+    let mut shape = (subject.ecosystem.shape)(subject, sources)?;
     let packages = packages::sort(subject, &shape, sources)?;
-    let artifacts = artifacts::find(subject, &shape)?;
+    let artifacts = match shape.artifacts.take() {
+        Some(artifacts) => artifacts,
+        None => artifacts::find(subject, &shape)?,
+    };
     if artifacts.is_empty() {
         return subject.refuse(
             Span::default(),
             "nothing that is copied or built is found to take into a final stage",
         );
     }
+    let same = subject.last.same_image && subject.last.tag == subject.tag;
+    if same && packages.build_only == 0 && shape.build_end.is_empty() && shape.drops.is_empty() {
+        return subject.refuse(
+            Span::default(),
+            format!(
+                "{}:{} is the small image already, and nothing in it is for the build alone",
+                subject.image, subject.tag
+            ),
+        );
+    }
     edits.extend(render::edits(subject, &shape, &packages, &artifacts)?);
     let title = format!(
-        "split into a build stage on {0}:{1} and a final stage on {0}:{2}",
-        subject.image, subject.tag, subject.slim
+        "split into a build stage on {}:{} and a final stage on {}",
+        subject.image,
+        subject.tag,
+        subject.last.name()
     );
     let at = subject.from.code(subject.cx.file.source());
     let mut rewrite = match Rewrite::new(&META, title, at, edits) {
@@ -267,25 +386,23 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
         Err(overlap) => return subject.refuse(at, format!("the edits clash: {overlap}")),
     };
     rewrite.includes = &["slim-base"];
-    rewrite.because(format!(
-        "{0}:{1} and {0}:{2} are the same version on Debian {3}: the same interpreter, C library and paths",
-        subject.image, subject.tag, subject.slim, subject.codename
-    ));
+    rewrite.because(subject.last.because.clone());
     if let Some(first) = runtime.demands.first() {
         let programs: Vec<&str> = unique(runtime.demands.iter().map(|d| d.command.as_str()));
         rewrite.because(format!(
-            "line {}: what runs is {}; each is in the slim image or taken along",
+            "line {}: what runs is {}; each is in {} or taken along",
             first.line,
-            programs.join(", ")
+            programs.join(", "),
+            subject.last.name()
         ));
     }
-    for artifact in &artifacts {
+    for artifact in artifacts.iter().filter(|artifact| !artifact.reason.is_empty()) {
         rewrite.because(artifact.reason.clone());
     }
     for reason in packages.because.iter().chain(&shape.because) {
         rewrite.because(reason.clone());
     }
-    for caveat in packages.caveats.iter().chain(&shape.caveats) {
+    for caveat in subject.last.caveats.iter().chain(&packages.caveats).chain(&shape.caveats) {
         rewrite.caveat(caveat.clone());
     }
     for caveat in sources.caveats.clone() {
@@ -410,6 +527,11 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
     if let Some((line, why)) = runtime.unknown.first() {
         return subject.refuse(subject.line_span(*line), why.clone());
     }
+    for unseen in &runtime.unseen {
+        if !compiled::makes(subject, &unseen.path) {
+            return subject.refuse(subject.line_span(unseen.line), unseen.why());
+        }
+    }
     users(subject)?;
     for effect in &subject.ledger.effects {
         if let What::Opaque(why) = &effect.what {
@@ -419,22 +541,19 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
     Ok(())
 }
 
-/// The users of Debian's base images, as its base-passwd package has them.
-const DEBIAN_USERS: [&str; 19] = [
-    "_apt", "backup", "bin", "daemon", "games", "gnats", "irc", "list", "lp", "mail", "man", "news",
-    "nobody", "proxy", "root", "sync", "sys", "uucp", "www-data",
-];
-
 /// Each user that USER or `--chown` names is in the slim image or made here.
 fn users(subject: &Subject<'_, '_>) -> Outcome<()> {
     let model = subject.cx.model;
     let effects = &subject.ledger.effects;
+    let given = |image: &str, name: &str| {
+        bases::settings(image).is_some_and(|settings| settings.users().any(|user| user == name))
+    };
     let known = |name: &str| {
         name.is_empty()
             || name.contains('$')
             || name.starts_with(|c: char| c.is_ascii_digit())
-            || DEBIAN_USERS.contains(&name)
-            || (subject.image == "node" && name == "node")
+            || given(subject.family, name)
+            || given(&subject.last.image, name)
             || effects.iter().any(|e| {
                 e.what == What::Replay
                     && e.text.split_whitespace().any(|word| word.trim_matches(['"', '\'']) == name)
@@ -457,7 +576,7 @@ fn users(subject: &Subject<'_, '_>) -> Outcome<()> {
         if !known(user) {
             return subject.refuse(
                 it.code(source),
-                format!("the user {user} is not made in this file, and the slim image has none of that name"),
+                format!("the user {user} is not made in this file, and the final image has none of that name"),
             );
         }
     }

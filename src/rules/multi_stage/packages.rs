@@ -4,7 +4,7 @@ use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short, unique};
 use crate::rules::Missing;
 use crate::catalog::packages::{self, Class};
-use crate::catalog::{commands, variants};
+use crate::catalog::{apk, commands, variants};
 use crate::model::effects::{AptPackage, What};
 use crate::text::Span;
 
@@ -23,6 +23,8 @@ pub(super) struct Packages {
     pub kept: Vec<(usize, Vec<String>)>,
     /// What the full image had of itself.
     pub added: Vec<String>,
+    /// How many are left in the build stage.
+    pub build_only: usize,
     /// Reasons.
     pub because: Vec<String>,
     /// Doubts.
@@ -56,9 +58,18 @@ pub(super) fn sort(
         .iter()
         .find(|e| e.what == What::AptSource);
     for (index, effect) in subject.ledger.effects.iter().enumerate() {
-        let What::AptInstall { packages, .. } = &effect.what else {
-            continue;
+        let (packages, group) = match &effect.what {
+            What::AptInstall { packages, .. } => (packages, None),
+            What::ApkAdd { packages, group } => (packages, group.as_deref()),
+            _ => continue,
         };
+        let alpine = matches!(effect.what, What::ApkAdd { .. });
+        // A group of packages that is deleted again is for the build by the
+        // file's own word.
+        if group.is_some_and(|group| deleted(subject, group)) {
+            build_only.extend(packages.iter().map(|package| package.name.as_str()));
+            continue;
+        }
         let mut kept: Vec<String> = Vec::new();
         for package in packages {
             let AptPackage { name, word } = package;
@@ -68,11 +79,18 @@ pub(super) fn sort(
                     format!("`{word}` is a package file: whether it is needed at run time is not known"),
                 );
             }
-            match packages::class_of(name, subject.codename) {
+            let (class, libraries) = if alpine {
+                apk::class_of(name)
+            } else {
+                (packages::class_of(name, subject.codename), Vec::new())
+            };
+            match class {
                 Class::BuildOnly => {
                     let of = |command: &str| {
-                        commands::package_of(command, subject.codename) == Some(name.as_str())
-                            || command == name
+                        command == name
+                            || (!alpine
+                                && commands::package_of(command, subject.codename)
+                                    == Some(name.as_str()))
                     };
                     let runs = subject.runtime.demands.iter().find(|d| of(&d.command));
                     let runs = runs
@@ -83,16 +101,11 @@ pub(super) fn sort(
                     }
                     build_only.push(name);
                 }
-                Class::Dev => match packages::runtime_of(name, subject.codename) {
+                Class::Dev => match runtime_of(subject, name, alpine, libraries) {
                     Some(runtime) => {
                         let mut names = Vec::new();
-                        for library in runtime.packages {
-                            let has = variants::has_package(
-                                &subject.image,
-                                "slim",
-                                subject.codename,
-                                library,
-                            );
+                        for library in runtime {
+                            let has = subject.last.has_package(subject.codename, library);
                             names.push(library);
                             if has != Some(true) && !kept.iter().any(|k| k == library) {
                                 kept.push(library.to_owned());
@@ -107,8 +120,8 @@ pub(super) fn sort(
                     }
                     None => {
                         out.caveats.push(format!(
-                            "line {}: which libraries {name} stands for on {} is not known, so it is kept whole",
-                            effect.line, subject.codename
+                            "line {}: which libraries {name} stands for on {} {} is not known, so it is kept whole",
+                            effect.line, subject.family, subject.codename
                         ));
                         kept.push(word.clone());
                     }
@@ -154,6 +167,7 @@ pub(super) fn sort(
         installed.extend(kept.iter().cloned());
         out.kept.push((index, kept));
     }
+    out.build_only = build_only.len() + mapped.len();
     if !build_only.is_empty() {
         let names = unique(build_only.into_iter());
         out.because.push(format!(
@@ -164,13 +178,55 @@ pub(super) fn sort(
     }
     if !mapped.is_empty() {
         out.because.push(format!(
-            "on {}, the libraries behind the headers are: {}",
+            "on {} {}, the libraries behind the headers are: {}",
+            subject.family,
             subject.codename,
             mapped.join("; ")
         ));
     }
     added(subject, shape, sources, &installed, &mut out)?;
+    join_installs(subject, &mut out);
     Ok(out)
+}
+
+/// One install is enough where one has to be written anew.
+fn join_installs(subject: &Subject<'_, '_>, out: &mut Packages) {
+    let rewritten = out.kept.iter_mut().find(|(index, names)| {
+        let effect = &subject.ledger.effects[*index];
+        match &effect.what {
+            What::AptInstall { packages, .. } | What::ApkAdd { packages, .. } => {
+                let words = packages.iter().map(|package| &package.word);
+                effect.direct && !words.eq(names.iter())
+            }
+            _ => false,
+        }
+    });
+    if let Some((_, names)) = rewritten {
+        names.append(&mut out.added);
+    }
+}
+
+/// The libraries behind a package of headers; `None` where they are not known.
+fn runtime_of(
+    subject: &Subject<'_, '_>,
+    name: &str,
+    alpine: bool,
+    libraries: Vec<&'static str>,
+) -> Option<Vec<&'static str>> {
+    if alpine {
+        return (!libraries.is_empty()).then_some(libraries);
+    }
+    packages::runtime_of(name, subject.codename).map(|runtime| runtime.packages)
+}
+
+/// Whether a RUN deletes the packages that were added under that name.
+fn deleted(subject: &Subject<'_, '_>, group: &str) -> bool {
+    subject.ledger.effects.iter().any(|effect| {
+        let words: Vec<&str> = effect.args.iter().flatten().map(String::as_str).collect();
+        effect.program.as_deref() == Some("apk")
+            && words.contains(&"del")
+            && words.contains(&group)
+    })
 }
 
 fn toolchain<T>(subject: &Subject<'_, '_>, at: Span, command: &str, via: &str) -> Outcome<T> {
@@ -196,7 +252,7 @@ fn added(
         out.because.push(why);
     };
     let provided = |command: &str| -> bool {
-        variants::provides(&subject.image, "slim", subject.codename, command) == Some(true)
+        subject.last.provides(subject.codename, command) == Some(true)
             || commands::in_slim(command, subject.codename) == Some(true)
             || commands::package_of(command, subject.codename)
                 .is_some_and(|package| installed.iter().any(|p| p == package))
@@ -229,7 +285,7 @@ fn added(
             }
             return subject.advise(
                 at,
-                format!("{via} runs `{command}`, which {}:{} has and {}:{} has not", subject.image, subject.tag, subject.image, subject.slim),
+                format!("{via} runs `{command}`, which {}:{} has and {} has not", subject.image, subject.tag, subject.last.name()),
                 &format!("if it is needed, install `{package}` in this file with apt-get and run again"),
             );
         }
@@ -239,21 +295,26 @@ fn added(
             out,
         );
         if matches!(command.as_str(), "curl" | "wget" | "openssl")
-            && variants::has_ca_certificates(&subject.image, "slim", subject.codename) != Some(true)
+            && subject.last.has_ca_certificates(subject.codename) != Some(true)
         {
             let why = format!("ca-certificates is added: `{command}` needs it and only recommends it");
             add("ca-certificates", why, out);
         }
     }
     for need in &shape.needs {
-        let slim = variants::has_package(&subject.image, "slim", subject.codename, &need.package);
-        let full = variants::has_package(&subject.image, "full", subject.codename, &need.package);
+        let slim = subject.last.has_package(subject.codename, &need.package);
+        let kind = subject.kind.as_str();
+        let full = variants::has_package(&subject.image, kind, subject.codename, &need.package);
         if slim == Some(true) || full == Some(false) {
+            continue;
+        }
+        let both = subject.last.same_image && subject.last.tag == subject.tag;
+        if both {
             continue;
         }
         add(
             &need.package,
-            format!("{} is added: {} needs it, and the full image has it", need.package, need.by),
+            format!("{} is added: {} needs it, and {}:{} has it", need.package, need.by, subject.image, subject.tag),
             out,
         );
     }

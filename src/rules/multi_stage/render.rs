@@ -3,13 +3,11 @@
 use super::artifacts::{Artifact, link, replayed};
 use super::packages::Packages;
 use super::{Outcome, Shape, Subject, short};
-use crate::model::Editable;
+use crate::catalog::bases;
+use crate::model::{Editable, Step};
 use crate::model::effects::{Effect, What};
 use crate::syntax::{Instruction, Item, Keyword};
 use crate::text::{Edit, Span};
-
-const NODE: &str = include_str!("../../../templates/node.Dockerfile");
-const PYTHON: &str = include_str!("../../../templates/python.Dockerfile");
 
 /// Stage names that say that something is built there.
 const BUILD_NAMES: [&str; 8] = [
@@ -142,6 +140,9 @@ pub(super) fn edits(
         }
     }
 
+    for line in carried_settings(subject, &blocks, tail, &word)?.into_iter().rev() {
+        blocks.insert(0, line);
+    }
     let copies = copy_lines(artifacts, &build, &word);
     let at = blocks
         .iter()
@@ -165,12 +166,16 @@ pub(super) fn edits(
 
     let mut added = Vec::new();
     if !packages.added.is_empty() {
-        let mut all = vec!["apt-get update".to_owned()];
-        all.push(format!(
-            "apt-get install -y --no-install-recommends {}",
-            packages.added.join(" ")
-        ));
-        all.push("rm -rf /var/lib/apt/lists/*".to_owned());
+        let names = packages.added.join(" ");
+        let all = if subject.family == "alpine" {
+            vec![format!("apk add --no-cache {names}")]
+        } else {
+            vec![
+                "apt-get update".to_owned(),
+                format!("apt-get install -y --no-install-recommends {names}"),
+                "rm -rf /var/lib/apt/lists/*".to_owned(),
+            ]
+        };
         added.push(run_line(&all, &word));
     }
     let platform = subject
@@ -193,11 +198,13 @@ pub(super) fn edits(
         ),
         ("packages", added),
         ("before", lines(blocks)),
-        ("artifacts", copies),
+        (
+            "artifacts",
+            copies.into_iter().chain(shape.after_copies.iter().map(run)).collect(),
+        ),
         ("after", lines(after)),
     ];
-    let template = if subject.image == "node" { NODE } else { PYTHON };
-    let mut text = fill(template, &values, lower);
+    let mut text = fill(subject.ecosystem.template, &values, lower);
     let end = model.instructions[before[last].instruction].span.end as usize;
     let newline = source[..end].ends_with(b"\n");
     if !newline {
@@ -209,12 +216,88 @@ pub(super) fn edits(
     Ok(edits)
 }
 
+/// What the build stage's image sets and the final one does not, where the
+/// file leans on it: the working directory, and variables.
+fn carried_settings(
+    subject: &Subject<'_, '_>,
+    blocks: &[Block],
+    tail: &[Step],
+    word: &dyn Fn(&str) -> String,
+) -> Outcome<Vec<Block>> {
+    let source = subject.cx.file.source();
+    let mut out = Vec::new();
+    let Some(before) = subject.use_of.settings() else {
+        return Ok(out);
+    };
+    if subject.last.same_image {
+        return Ok(out);
+    }
+    let after = bases::settings(&subject.last.image);
+    let mut texts = String::new();
+    for block in blocks {
+        texts.push_str(&block.text);
+        texts.push('\n');
+    }
+    let mut own_workdir = blocks.iter().any(|block| block.workdir.is_some());
+    for step in tail {
+        let it = subject.instruction(step.instruction);
+        own_workdir |= it.keyword == Keyword::Workdir;
+        texts.push_str(&String::from_utf8_lossy(it.code(source).of(source)));
+        texts.push('\n');
+    }
+    for (name, value) in before.env() {
+        let given = after.and_then(|after| after.env().find(|(other, _)| *other == name));
+        if given.is_some_and(|(_, other)| other.is_some() && other == value) {
+            continue;
+        }
+        // A language setting changes what programs read and print without
+        // anybody naming it.
+        let named = mentions(&texts, name);
+        if !named && name != "LANG" {
+            continue;
+        }
+        match value {
+            Some(value) => out.push(Block::plain(format!("{} {name}={value}", word("ENV")))),
+            None => {
+                return subject.refuse(
+                    subject.from.code(source),
+                    format!("${name} is set by {}, to a value that is not known, and is used at run time", subject.image),
+                );
+            }
+        }
+    }
+    let workdir = |settings: Option<bases::Settings>| settings.and_then(|s| s.workdir).unwrap_or("/");
+    if !own_workdir && workdir(Some(before)) != workdir(after) {
+        let dir = workdir(Some(before)).to_owned();
+        out.push(Block {
+            workdir: Some(dir.clone()),
+            ..Block::plain(format!("{} {dir}", word("WORKDIR")))
+        });
+    }
+    Ok(out)
+}
+
+/// Whether a text has `$NAME` or `${NAME`.
+fn mentions(text: &str, name: &str) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.strip_prefix(name)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
+}
+
 /// The reference of the final stage: the registry and the variables as
 /// written, the slim tag.
 fn image_text(subject: &Subject<'_, '_>) -> Outcome<String> {
     let reference = subject.reference.as_str();
-    let end = subject.reference.name_range().end;
-    let text = format!("{}:{}", &reference[..end], subject.slim);
+    let name = &reference[..subject.reference.name_range().end];
+    if !subject.last.same_image {
+        // Of the same registry: `docker.io/library/golang` → `docker.io/library/debian`.
+        let prefix = name.strip_suffix(subject.image.as_str()).unwrap_or_default();
+        return Ok(format!("{prefix}{}", subject.last.name()));
+    }
+    let text = format!("{name}:{}", subject.last.tag);
     match &subject.use_of.editable {
         // The ARG is the build stage's image, whatever it is.
         Editable::Argument(..) => Ok(text),
@@ -291,14 +374,7 @@ fn used_arguments(
             }
         }
     }
-    declared.retain(|name| {
-        texts.match_indices('$').any(|(at, _)| {
-            let rest = &texts[at + 1..];
-            let rest = rest.strip_prefix('{').unwrap_or(rest);
-            rest.strip_prefix(name.as_str())
-                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
-        })
-    });
+    declared.retain(|name| mentions(&texts, name));
     declared
 }
 
@@ -347,7 +423,16 @@ fn replay(
         }
         let kept = packages.kept.iter().find(|(at, _)| *at == index);
         let again = effect.what == What::Replay || replayed(subject, effect) || shape.replay.contains(&index);
-        if let What::AptInstall { packages, options } = &effect.what {
+        if let What::ApkAdd { packages, .. } = &effect.what {
+            let Some((_, names)) = kept else {
+                whole = false;
+                continue;
+            };
+            any = true;
+            whole &= names.len() == packages.len()
+                && packages.iter().zip(names).all(|(a, b)| a.word == *b);
+            items.push(format!("apk add --no-cache {}", names.join(" ")));
+        } else if let What::AptInstall { packages, options } = &effect.what {
             let Some((_, names)) = kept else {
                 whole = false;
                 continue;
@@ -445,17 +530,18 @@ fn copy_lines(artifacts: &[Artifact], build: &str, word: &dyn Fn(&str) -> String
             .owner
             .as_ref()
             .map_or_else(String::new, |owner| format!(" --chown={owner}"));
-        let path = &artifact.path;
+        let (path, to) = (&artifact.path, artifact.to());
         let paths = if path.contains([' ', '"']) {
-            format!("[{0}, {0}]", serde_json::Value::from(path.as_str()))
+            let quoted = |text: &str| serde_json::Value::from(text).to_string();
+            format!("[{}, {}]", quoted(path), quoted(to))
         } else {
-            format!("{path} {path}")
+            format!("{path} {to}")
         };
         lines.push(format!("{} --from={build}{chown} {paths}", word("COPY")));
     }
     for artifact in artifacts {
         if let (None, Some(owner), true) = (&artifact.owner, &artifact.folder_owner, artifact.folder) {
-            lines.push(format!("{} chown {owner} {}", word("RUN"), artifact.path));
+            lines.push(format!("{} chown {owner} {}", word("RUN"), artifact.to()));
         }
     }
     lines

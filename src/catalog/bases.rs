@@ -1,0 +1,82 @@
+//! What a base image sets that the Dockerfile on it can lean on: its working
+//! directory, its variables, the folders it puts into PATH; and the ecosystem
+//! whose programs are built on it.
+
+use super::table::{NOTHING, Table};
+
+/// The base images.
+pub const BASES: Table = Table::new(include_str!("data/bases.tsv"));
+
+/// What is known of a base image, whatever its tag.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The ecosystem whose programs are built on it, such as `go`.
+    pub ecosystem: &'static str,
+    /// Its working directory; `None` where that differs by variant.
+    pub workdir: Option<&'static str>,
+    path: &'static str,
+    env: &'static str,
+    users: &'static str,
+}
+
+impl Settings {
+    /// The folders that it puts before the system's in PATH.
+    pub fn path(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.path
+            .split(' ')
+            .filter(|folder| *folder != NOTHING && !folder.is_empty())
+    }
+
+    /// The users that it has of itself, beside those of its distribution.
+    pub fn users(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.users.split(' ').filter(|user| !user.is_empty())
+    }
+
+    /// The variables that it sets: the name, and the value where that is the
+    /// same for all versions.
+    pub fn env(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> + use<> {
+        let pairs = self.env.split(' ').filter_map(|pair| pair.split_once('='));
+        pairs.map(|(name, value)| (name, (value != "?").then_some(value)))
+    }
+}
+
+/// What is known of the image of that familiar name: `golang` for a Docker
+/// Official Image, `oven/bun`, `mcr.microsoft.com/dotnet/sdk`.
+#[must_use]
+pub fn settings(familiar_name: &str) -> Option<Settings> {
+    let row = BASES.get(familiar_name)?;
+    Some(Settings {
+        ecosystem: row.cell(1)?,
+        workdir: row.cell(2).filter(|dir| *dir != "?"),
+        path: row.cell(3).unwrap_or(""),
+        env: row.cell(4).unwrap_or(""),
+        users: row.cell(5).unwrap_or(""),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_canonical_and_read() {
+        assert_eq!(BASES.faults(), Vec::<String>::new());
+        let golang = settings("golang").unwrap();
+        assert_eq!(golang.ecosystem, "go");
+        assert_eq!(golang.workdir, Some("/go"));
+        assert_eq!(golang.path().next(), Some("/go/bin"));
+        assert_eq!(golang.env().next(), Some(("GOPATH", Some("/go"))));
+        assert_eq!(settings("node").unwrap().path().count(), 0);
+        assert!(
+            settings("debian")
+                .unwrap()
+                .users()
+                .any(|user| user == "www-data")
+        );
+        assert_eq!(settings("golang").unwrap().users().count(), 0);
+        assert_eq!(settings("php").unwrap().workdir, None);
+        let java = settings("openjdk").unwrap();
+        assert!(java.env().any(|pair| pair == ("JAVA_HOME", None)));
+        assert_eq!(settings("postgres"), None);
+    }
+}

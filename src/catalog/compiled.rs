@@ -1,0 +1,61 @@
+//! Ecosystems whose programs are compiled: which programs compile them, and
+//! which files of a build context are for those alone.
+
+use super::table::Table;
+
+/// The ecosystems.
+pub const COMPILED: Table = Table::new(include_str!("data/compiled.tsv"));
+
+/// Whether a program compiles what that ecosystem's stages are for.
+#[must_use]
+pub fn is_compiler(ecosystem: &str, program: &str) -> bool {
+    let row = COMPILED.get(ecosystem);
+    row.is_some_and(|row| row.list(1).any(|name| name == program))
+}
+
+/// Whether a program compiles in any of them.
+#[must_use]
+pub fn compiles(program: &str) -> bool {
+    let mut rows = COMPILED.iter();
+    rows.any(|row| row.list(1).any(|name| name == program))
+}
+
+/// Whether a file or folder of that name is read when the program is built,
+/// and not when it runs.
+#[must_use]
+pub fn is_input(ecosystem: &str, name: &str, folder: bool) -> bool {
+    let rows = [COMPILED.get("any"), COMPILED.get(ecosystem)];
+    rows.into_iter().flatten().any(|row| {
+        row.list(2).any(|pattern| {
+            if let Some(ending) = pattern.strip_prefix('*') {
+                !folder && name.ends_with(ending)
+            } else if let Some(beginning) = pattern.strip_suffix('*') {
+                !folder && name.starts_with(beginning)
+            } else if let Some(whole) = pattern.strip_suffix('/') {
+                folder && name == whole
+            } else {
+                !folder && name == pattern
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_by_name_ending_beginning_and_folder() {
+        assert_eq!(COMPILED.faults(), Vec::<String>::new());
+        assert!(is_input("go", "main.go", false));
+        assert!(is_input("go", "vendor", true));
+        assert!(!is_input("go", "vendor", false));
+        assert!(is_input("go", "docker-compose.dev.yml", false));
+        assert!(!is_input("go", "config.yaml", false));
+        assert!(!is_input("go", "templates", true));
+        assert!(is_input("rust", "target", true));
+        assert!(is_compiler("go", "go"));
+        assert!(!is_compiler("go", "npm"));
+        assert!(!is_compiler("python", "gcc"));
+    }
+}
