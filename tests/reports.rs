@@ -286,3 +286,142 @@ fn hostile_files_are_neutralised_for_a_terminal() {
         assert!(text.contains("\\u{1b}[2K"), "{text}");
     }
 }
+
+#[test]
+fn sarif_is_what_its_schema_says_and_its_fixes_are_the_rewrites() {
+    let path = Path::new(ROOT).join("fixtures/sarif/sarif-schema-2.1.0.json");
+    let text = std::fs::read_to_string(path).expect("the schema is there");
+    // As published, one pattern is no regular expression: a stray bracket.
+    let stray = "^[a-zA-Z]{2}|^[a-zA-Z]{2}-[a-zA-Z]{2}]?$";
+    assert!(text.contains(stray));
+    let schema = validator(&json(&text.replace(stray, "^[a-zA-Z]{2}(-[a-zA-Z]{2})?$")));
+    let report = json(&fixtures("sarif"));
+    valid(&schema, &report);
+    let run = &report["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let mut fixes = 0;
+    for result in run["results"].as_array().unwrap() {
+        let index = result["ruleIndex"].as_u64().unwrap() as usize;
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        if result["suppressions"].is_null() {
+            fixes += result["fixes"].as_array().map_or(0, Vec::len);
+        }
+    }
+    let plain = json(&fixtures("json"));
+    let files = plain["files"].as_array().unwrap();
+    let rewrites = files
+        .iter()
+        .map(|file| file["rewrites"].as_array().unwrap().len());
+    assert_eq!(fixes, rewrites.sum::<usize>());
+    assert!(fixes > 50, "only {fixes}");
+    assert_eq!(run["invocations"][0]["executionSuccessful"], true);
+
+    let tree = hostile_tree();
+    let text = dfmigrate(
+        tree.path(),
+        &[".", "missing", "-v", "--output-format", "sarif"],
+    );
+    assert!(!text.contains(hostile), "{text:?}");
+    let report = json(&text);
+    valid(&schema, &report);
+    let run = &report["runs"][0];
+    assert_eq!(run["invocations"][0]["executionSuccessful"], false);
+    let notes = run["invocations"][0]["toolExecutionNotifications"]
+        .as_array()
+        .unwrap();
+    assert!(notes.len() >= 2, "{notes:?}");
+    let suppressed = |result: &&Value| result["suppressions"][0]["kind"] == "inSource";
+    let results = run["results"].as_array().unwrap();
+    assert!(results.iter().any(|result| suppressed(&result)));
+    let empty = dfmigrate(tree.path(), &["missing", "--output-format", "sarif"]);
+    valid(&schema, &json(&empty));
+}
+
+#[test]
+fn github_annotations_are_one_command_a_line_whatever_the_file() {
+    let tree = hostile_tree();
+    let text = dfmigrate(
+        tree.path(),
+        &[".", "missing", "-v", "--output-format", "github"],
+    );
+    assert!(!text.contains(hostile), "{text:?}");
+    assert!(!text.contains("##["), "{text}");
+    let mut levels = std::collections::BTreeSet::new();
+    for line in text.lines() {
+        let (head, message) = line
+            .strip_prefix("::")
+            .and_then(|line| line.split_once("::"))
+            .unwrap_or_else(|| panic!("no command: {line}"));
+        let (level, properties) = head.split_once(' ').expect("properties");
+        levels.insert(level);
+        for property in properties.split(',') {
+            let (name, _) = property.split_once('=').expect("a value");
+            assert!(
+                ["file", "line", "endLine", "title"].contains(&name),
+                "{line}"
+            );
+        }
+        assert!(!message.is_empty());
+    }
+    assert_eq!(Vec::from_iter(levels), ["error", "notice", "warning"]);
+}
+
+/// What a Markdown reader of the GitHub kind makes of a text, as HTML.
+fn rendered(markdown: &str) -> String {
+    use pulldown_cmark::{Options, Parser, html};
+    let mut out = String::new();
+    html::push_html(
+        &mut out,
+        Parser::new_ext(markdown, Options::ENABLE_GFM | Options::ENABLE_TABLES),
+    );
+    out
+}
+
+#[test]
+fn markdown_is_a_summary_and_details_whatever_the_file() {
+    let text = fixtures("markdown");
+    assert!(text.starts_with("## "), "{text}");
+    assert!(text.len() < 65_536, "{}", text.len());
+    assert!(
+        text.contains("more are left out"),
+        "the fixtures are more than a pull request takes"
+    );
+
+    let tree = hostile_tree();
+    let text = dfmigrate(
+        tree.path(),
+        &[".", "missing", "-v", "--output-format", "markdown"],
+    );
+    assert!(!text.contains(hostile), "{text:?}");
+    let html = rendered(&text);
+    // Only our own elements, and what was meant as code is in code.
+    let mut rest = html.as_str();
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        if rest.starts_with("!-- -->") {
+            continue;
+        }
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '/')
+            .unwrap();
+        seen.insert(rest[..end].trim_matches('/'));
+    }
+    let ours = [
+        "code", "details", "h2", "li", "p", "pre", "strong", "summary", "table", "tbody", "td",
+        "th", "thead", "tr", "ul",
+    ];
+    assert!(
+        seen.iter().all(|name| ours.contains(name)),
+        "{seen:?} in {html}"
+    );
+    // A forge makes no mention of what is in code.
+    for text in html.split("<code") {
+        let text = text.rsplit("</code>").next().unwrap();
+        assert!(!text.contains("@everyone"), "{text}");
+    }
+    assert_eq!(
+        html.matches("<details>").count(),
+        html.matches("</details>").count()
+    );
+}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use similar::{Algorithm, ChangeTag, TextDiff};
+use similar::{Algorithm, ChangeTag, InlineChange, TextDiff};
 
 use super::{one_line, style, visible};
 
@@ -90,24 +90,47 @@ pub fn review_diff(name: &str, before: &[u8], after: &[u8]) -> String {
     let name = one_line(name);
     let (old, new, hunk_style) = (style::OLD, style::NEW, style::HUNK);
     let _ = writeln!(out, "{old}--- a/{name}{old:#}\n{new}+++ b/{name}{new:#}");
-    for hunk in diff(before, after).unified_diff().iter_hunks() {
+    let all = diff(before, after);
+    for hunk in all.unified_diff().iter_hunks() {
         let _ = writeln!(out, "{hunk_style}{}{hunk_style:#}", hunk.header());
-        for change in hunk.iter_changes() {
-            let text = String::from_utf8_lossy(change.value());
-            let bare = text.strip_suffix('\n').unwrap_or(&text);
-            let bare = bare.strip_suffix('\r').unwrap_or(bare);
-            let bare = visible(bare);
-            let _ = match change.tag() {
-                ChangeTag::Equal => writeln!(out, " {bare}"),
-                ChangeTag::Delete => writeln!(out, "{old}-{bare}{old:#}"),
-                ChangeTag::Insert => writeln!(out, "{new}+{bare}{new:#}"),
-            };
-            if !text.ends_with('\n') {
-                let _ = writeln!(out, "\\ No newline at end of file");
+        for op in hunk.ops() {
+            for change in all.iter_inline_changes(op) {
+                line(&mut out, &change);
             }
         }
     }
     out
+}
+
+/// A line of the diff, with the words in it that changed set off.
+fn line(out: &mut String, change: &InlineChange<'_, [u8]>) {
+    let (sign, style) = match change.tag() {
+        ChangeTag::Equal => (' ', anstyle::Style::new()),
+        ChangeTag::Delete => ('-', style::OLD),
+        ChangeTag::Insert => ('+', style::NEW),
+    };
+    let whole: String = change.iter_strings_lossy().map(|(_, part)| part).collect();
+    let ended = whole.ends_with('\n');
+    let bare = whole.strip_suffix('\n').unwrap_or(&whole);
+    let length = bare.strip_suffix('\r').unwrap_or(bare).len();
+    let _ = write!(out, "{style}{sign}");
+    let mut at = 0;
+    for (set_off, part) in change.iter_strings_lossy() {
+        let room = length.saturating_sub(at).min(part.len());
+        at += part.len();
+        // Alone in its line a part may start what a runner takes for a command.
+        let part = visible(&part[..room]);
+        if set_off && !part.is_empty() {
+            let strong = style.invert();
+            let _ = write!(out, "{style:#}{strong}{part}{strong:#}{style}");
+        } else {
+            out.push_str(&part);
+        }
+    }
+    let _ = writeln!(out, "{style:#}");
+    if !ended {
+        let _ = writeln!(out, "\\ No newline at end of file");
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +144,21 @@ mod tests {
         assert_eq!(header("x y/Dockerfile"), "a/x y/Dockerfile\t");
         assert_eq!(header("é"), "\"a/\\303\\251\"");
         assert_eq!(header("a\"b"), "\"a/a\\\"b\"");
+    }
+
+    #[test]
+    fn the_words_that_changed_are_set_off() {
+        let text = review_diff("D", b"FROM node:20 AS x\n", b"FROM node:20-slim AS x\n");
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert_eq!(
+            plain,
+            "--- a/D\n+++ b/D\n@@ -1 +1 @@\n-FROM node:20 AS x\n+FROM node:20-slim AS x\n"
+        );
+        let strong = style::NEW.invert();
+        assert!(
+            text.contains(&format!("{strong}node:20-slim{strong:#}")),
+            "{text:?}"
+        );
     }
 
     #[test]

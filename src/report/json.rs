@@ -209,13 +209,13 @@ struct Location {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Position {
+pub(super) struct Position {
     /// Bytes from the start of the file.
     offset: u32,
     /// The line, from 1.
-    line: usize,
+    pub(super) line: usize,
     /// The column in Unicode code points, from 1.
-    column: usize,
+    pub(super) column: usize,
 }
 
 /// What is known when all files were looked at.
@@ -266,16 +266,28 @@ fn position(source: &[u8], lines: &Lines, offset: u32) -> Position {
     }
 }
 
-struct At<'a> {
+/// Places in one file.
+pub(super) struct At<'a> {
     source: &'a [u8],
     lines: &'a Lines,
 }
 
-impl At<'_> {
+impl<'a> At<'a> {
+    pub(super) fn of(plan: &'a plan::Plan) -> Self {
+        Self {
+            source: plan.before.source(),
+            lines: plan.before.lines(),
+        }
+    }
+
+    pub(super) fn position(&self, offset: u32) -> Position {
+        position(self.source, self.lines, offset)
+    }
+
     fn location(&self, span: Span) -> Location {
         Location {
-            start: position(self.source, self.lines, span.start),
-            end: position(self.source, self.lines, span.end),
+            start: self.position(span.start),
+            end: self.position(span.end),
         }
     }
 
@@ -336,10 +348,7 @@ impl File {
             };
         };
         let source = plan.before.source();
-        let at = At {
-            source,
-            lines: plan.before.lines(),
-        };
+        let at = At::of(plan);
         let name = PatchName(file.patch_path.to_owned());
         let errors = plan.errors().iter();
         Self {

@@ -3,11 +3,15 @@
 
 mod diff;
 mod failure;
+mod github;
+mod html;
 mod inspect;
 mod json;
+mod markdown;
 mod render;
 mod review;
 mod safe;
+mod sarif;
 mod text;
 
 pub use diff::{PatchName, patch, review_diff};

@@ -20,6 +20,12 @@ pub enum Format {
     Json,
     /// A JSON document on each line.
     JsonLines,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    GitHub,
+    /// The body of a pull request.
+    Markdown,
 }
 
 /// What a run does with its plans.
@@ -131,5 +137,8 @@ pub fn renderer(format: Format, run: Run) -> Box<dyn Renderer> {
         Format::Diff => Box::new(super::text::Patch::new(run)),
         Format::Json => Box::new(super::json::Json::new(run)),
         Format::JsonLines => Box::new(super::json::JsonLines::new(run)),
+        Format::Sarif => Box::new(super::sarif::Sarif::new(run)),
+        Format::GitHub => Box::new(super::github::GitHub::new(&run)),
+        Format::Markdown => Box::new(super::markdown::Markdown::new(run)),
     }
 }

@@ -22,24 +22,35 @@ pub(super) fn hostile(c: char) -> bool {
     )
 }
 
+/// Text that a runner of GitHub Actions takes for a command wherever it reads
+/// it: `::` at the start of a line, `##[` anywhere.
+fn commands(text: &str) -> bool {
+    text.contains("##[") || text.contains("::")
+}
+
 fn shown(text: &str, hide: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.chars().any(&hide) {
+    if !text.chars().any(&hide) && !commands(text) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
+    let mut starts = true;
+    for (at, c) in text.char_indices() {
+        let command = (starts && text[at..].starts_with("::"))
+            || (c == '#' && text[at..].starts_with("#[") && text[..at].ends_with('#'));
         match c {
             '\n' if hide(c) => out.push_str("\\n"),
             '\t' if hide(c) => out.push_str("\\t"),
-            c if hide(c) => out.extend(c.escape_unicode()),
+            c if hide(c) || command => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
+        starts = (c == '\n' && !hide(c)) || (starts && c.is_whitespace());
     }
     Cow::Owned(out)
 }
 
 /// `text` with every character that could deceive a terminal or its reader
-/// shown as `\u{…}`; tabs and line feeds stay.
+/// shown as `\u{…}`; tabs and line feeds stay. So is the first character of
+/// what a runner of GitHub Actions would take for a command.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     shown(text, hostile)
@@ -84,6 +95,8 @@ mod tests {
         assert_eq!(visible("x\u{202e}y"), "x\\u{202e}y");
         assert_eq!(visible("plain é"), "plain é");
         assert!(matches!(visible("plain"), Cow::Borrowed(_)));
+        assert_eq!(visible(" ::error::x\na::b"), " \\u{3a}:error::x\na::b");
+        assert_eq!(visible("a ##[error]b"), "a #\\u{23}[error]b");
         assert_eq!(one_line("a\nb\tc\u{85}"), "a\\nb\\tc\\u{85}");
     }
 

@@ -148,6 +148,13 @@ pub enum OutputFormat {
     /// A JSON document on each line: a start, each file, an end
     #[value(name = "jsonl")]
     JsonLines,
+    /// SARIF 2.1.0, each rewrite with its fix
+    Sarif,
+    /// Annotations of GitHub Actions
+    #[value(name = "github")]
+    GitHub,
+    /// The body of a pull request: a summary, and the details of each file
+    Markdown,
 }
 
 impl OutputFormat {
@@ -158,6 +165,9 @@ impl OutputFormat {
             Self::Diff => Format::Diff,
             Self::Json => Format::Json,
             Self::JsonLines => Format::JsonLines,
+            Self::Sarif => Format::Sarif,
+            Self::GitHub => Format::GitHub,
+            Self::Markdown => Format::Markdown,
         }
     }
 }
