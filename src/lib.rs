@@ -2,7 +2,7 @@
 //! would be glad to merge. The straight line of the work:
 //!
 //! ```text
-//! discover → syntax::parse → Model::of → plan (rules) → EditSet::apply → report | apply
+//! discover → syntax::parse → Model::of → plan (rules) → EditSet::apply → report | apply | verify
 //! ```
 //!
 //! One law joins the modes: what `--apply` writes are exactly the bytes that
@@ -24,7 +24,8 @@
 //! | [`report`] | the only `Serialize` types, and the renderers | text, rules, plan |
 //!
 //! Everything up to here is pure: no file system, network, environment,
-//! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`].
+//! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`],
+//! [`verify`] (which builds before and after, and compares).
 
 pub mod catalog;
 pub mod facts;
@@ -41,3 +42,4 @@ pub mod beneath;
 pub mod apply;
 pub mod context;
 pub mod discover;
+pub mod verify;

@@ -164,7 +164,7 @@ fn only_reports_serialize_and_only_the_binary_uses_anyhow() {
     for layer in LAYERS
         .iter()
         .map(|(layer, _)| *layer)
-        .chain(["apply", "context", "discover"])
+        .chain(["apply", "context", "discover", "verify"])
     {
         for (path, text) in sources(layer) {
             assert!(!text.contains("anyhow"), "{}", path.display());

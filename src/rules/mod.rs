@@ -176,6 +176,8 @@ pub enum Missing {
     Package(String),
     /// This absolute path, copied from the build stage.
     Path(String),
+    /// The dynamic loader's cache, made again after the copies.
+    LoaderCache,
 }
 
 /// What a rule may look at.

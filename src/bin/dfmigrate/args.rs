@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::commands::verify::Verify;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use dfmigrate::report::Format;
 
@@ -70,6 +71,11 @@ pub struct Args {
     #[arg(long, requires = "apply")]
     pub allow_dirty: bool,
 
+    /// With --apply: build each file before and after, mend, and write only what holds,
+    /// as `verify --run --repair --apply` does
+    #[arg(long, requires = "apply", conflicts_with_all = ["stdin_filename", "output_format"])]
+    pub verified: bool,
+
     /// Threads (0: as many as there are processors)
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub jobs: usize,
@@ -93,6 +99,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Print what is known of a tag of a Docker Official Image
     Catalog(Catalog),
+    /// Build before and after, and compare: proof of what a rewrite does
+    Verify(Box<Verify>),
     /// List the rules
     Rules,
     /// Print what is made from the program itself: schemas
@@ -133,6 +141,8 @@ pub enum Generate {
         #[arg(long)]
         lines: bool,
     },
+    /// The JSON Schema of `verify --output-format json`
+    VerifySchema,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
+use commands::verify::Verify;
 
 /// Exit codes, as `--help` says them.
 pub mod exit {
@@ -28,10 +29,12 @@ fn main() -> ExitCode {
     let args = Args::parse();
     args.color.choice().write_global();
     let result = match &args.command {
+        None if args.verified => commands::verify::run(&Verify::of(&args)),
         None => commands::review::run(&args),
         Some(Command::Inspect(inspect)) => commands::inspect::run(inspect),
         Some(Command::Catalog(catalog)) => commands::catalog::run(catalog),
         Some(Command::Generate { what }) => commands::generate::run(what),
+        Some(Command::Verify(verify)) => commands::verify::run(verify),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain { rule }) => commands::rules::explain(rule),
     };

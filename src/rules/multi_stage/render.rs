@@ -7,6 +7,7 @@ use crate::catalog::bases;
 use crate::model::{Editable, Step};
 use crate::model::effects::{Effect, What};
 use crate::syntax::{Instruction, Item, Keyword};
+use crate::rules::Missing;
 use crate::text::{Edit, Span};
 
 /// Stage names that say that something is built there.
@@ -143,7 +144,12 @@ pub(super) fn edits(
     for line in carried_settings(subject, &blocks, tail, &word)?.into_iter().rev() {
         blocks.insert(0, line);
     }
-    let copies = copy_lines(artifacts, &build, &word);
+    let run = |command: &String| format!("{} {command}", word("RUN"));
+    let mut copies = copy_lines(artifacts, &build, &word);
+    let mut mends = subject.cx.mends.iter();
+    if mends.any(|mend| mend.what == Missing::LoaderCache) {
+        copies.push(run(&"ldconfig".to_owned()));
+    }
     let at = blocks
         .iter()
         .position(|block| block.after_files || block.user)
@@ -186,7 +192,6 @@ pub(super) fn edits(
             format!("{} ", String::from_utf8_lossy(text))
         })
         .unwrap_or_default();
-    let run = |command: &String| format!("{} {command}", word("RUN"));
     let lines = |blocks: Vec<Block>| blocks.into_iter().map(|b| b.text).collect::<Vec<_>>();
     let values: [(&str, Vec<String>); 8] = [
         ("build_end", shape.build_end.iter().map(run).collect()),

@@ -11,6 +11,7 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
     let text = match what {
         Generate::ReportSchema { lines: false } => report::report_schema(),
         Generate::ReportSchema { lines: true } => report::report_line_schema(),
+        Generate::VerifySchema => dfmigrate::verify::report::schema(),
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

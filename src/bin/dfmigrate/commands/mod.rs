@@ -5,12 +5,17 @@ pub mod generate;
 pub mod inspect;
 pub mod review;
 pub mod rules;
+pub mod verify;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dfmigrate::discover::{self, Found};
+use dfmigrate::plan;
+use dfmigrate::rules::{self as catalogue, Safety};
+
+use crate::args::Grade;
 
 /// The most bytes of a list of paths.
 const MAX_LIST: u64 = 1 << 30;
@@ -54,4 +59,30 @@ pub fn stdin() -> anyhow::Result<Vec<u8>> {
         discover::MAX_BYTES
     );
     Ok(bytes)
+}
+
+/// What is to be planned, from the arguments.
+pub fn plan_options(
+    grade: Grade,
+    select: &[String],
+    ignore: &[String],
+) -> anyhow::Result<plan::Options> {
+    for id in select.iter().chain(ignore) {
+        if catalogue::find(id).is_none() {
+            let known: Vec<&str> = catalogue::all().iter().map(|rule| rule.meta().id).collect();
+            anyhow::bail!(
+                "there is no rule {id:?}; the rules are {}",
+                known.join(", ")
+            );
+        }
+    }
+    Ok(plan::Options {
+        grade: match grade {
+            Grade::Safe => Safety::Safe,
+            Grade::Review => Safety::Review,
+        },
+        select: select.iter().cloned().collect(),
+        ignore: ignore.iter().cloned().collect(),
+        mends: Vec::new(),
+    })
 }

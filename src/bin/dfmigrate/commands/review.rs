@@ -12,10 +12,9 @@ use dfmigrate::plan::{self, Plan};
 use dfmigrate::report::{
     self, Counts, FileReport, Format, Mode, Renderer, Run, one_line, syntax_errors,
 };
-use dfmigrate::rules::{self, Safety};
 use rayon::prelude::*;
 
-use crate::args::{Args, Grade};
+use crate::args::Args;
 use crate::exit;
 
 /// Files are worked on in batches of so many, so that memory stays bounded and
@@ -40,7 +39,7 @@ struct Outcome {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let options = options(args)?;
+    let options = super::plan_options(args.grade, &args.select, &args.ignore)?;
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &options, renderer.as_mut());
@@ -137,27 +136,6 @@ fn code(total: &Counts, args: &Args) -> u8 {
     } else {
         exit::DONE
     }
-}
-
-fn options(args: &Args) -> anyhow::Result<plan::Options> {
-    for id in args.select.iter().chain(&args.ignore) {
-        if rules::find(id).is_none() {
-            let known: Vec<&str> = rules::all().iter().map(|rule| rule.meta().id).collect();
-            bail!(
-                "there is no rule {id:?}; the rules are {}",
-                known.join(", ")
-            );
-        }
-    }
-    Ok(plan::Options {
-        grade: match args.grade {
-            Grade::Safe => Safety::Safe,
-            Grade::Review => Safety::Review,
-        },
-        select: args.select.iter().cloned().collect(),
-        ignore: args.ignore.iter().cloned().collect(),
-        mends: Vec::new(),
-    })
 }
 
 /// Plans one file and renders it.

@@ -1,0 +1,601 @@
+//! `dfmigrate verify`: builds before and after, compares, mends.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args as ClapArgs, ValueEnum};
+use dfmigrate::apply;
+use dfmigrate::context::BuildContext;
+use dfmigrate::discover::{self, Source};
+use dfmigrate::facts::Facts;
+use dfmigrate::report::{one_line, syntax_errors};
+use dfmigrate::verify::archive::Cache;
+use dfmigrate::verify::behaviour::{self, Question};
+use dfmigrate::verify::builder::{Builder, Flags};
+use dfmigrate::verify::process::Stop;
+use dfmigrate::verify::report::{self, File};
+use dfmigrate::verify::secrets::Secrets;
+use dfmigrate::verify::{self, Outcome, Session, Subject, Verdict, Watch};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::args::{Args, Grade};
+use crate::exit;
+
+const AFTER: &str = "\
+Exit codes:
+  0  every change was proven, or nothing would change
+  1  a change could not be proven: it differs, or nothing that was tried holds
+  2  wrong usage, stopped, or the builder, the network or the disk failed
+  3  no Dockerfile was found
+  4  some files can't be read or parsed, don't build as they are, or were not written
+
+Containers have no network but their own loopback unless --network names one; no port of this
+machine is taken. Whatever is started is ended; images go unless --keep. Layers that were read are
+remembered in the cache folder, and builds are the builder's to remember: a second run is quick.";
+
+/// What `dfmigrate verify` takes.
+#[derive(ClapArgs, Debug)]
+#[command(after_help = AFTER)]
+pub struct Verify {
+    /// Dockerfiles, or folders to look for them in
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Take the paths from a file (`-` is standard input), one a line or NUL-separated
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+
+    /// Write each plan that was proven into its file
+    #[arg(long)]
+    pub apply: bool,
+
+    /// With --apply: also files with changes that are not committed to git
+    #[arg(long, requires = "apply")]
+    pub allow_dirty: bool,
+
+    /// The lowest grade of the rewrites that are tried
+    #[arg(long, value_enum, default_value_t = Grade::Review)]
+    pub grade: Grade,
+
+    /// Only these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Not these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// Mend what is seen to be missing, in at most N builds, then try smaller rewrites
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3")]
+    pub repair: Option<u32>,
+
+    /// Start both images and compare what they answer: on --port, else on the
+    /// first port that is exposed, else their output and exit status
+    #[arg(long)]
+    pub run: bool,
+
+    /// The port that the service listens on in the container (implies --run)
+    #[arg(long, value_name = "PORT", help_heading = "Running")]
+    pub port: Option<u16>,
+
+    /// The path of the HTTP request
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/",
+        help_heading = "Running"
+    )]
+    pub path: String,
+
+    /// A line for `sh` in both containers, whose exit status and output are compared (implies --run)
+    #[arg(long, value_name = "COMMAND", help_heading = "Running")]
+    pub check_cmd: Option<String>,
+
+    /// A variable of both containers, NAME=VALUE or NAME
+    #[arg(long, value_name = "VARIABLE", help_heading = "Running")]
+    pub env: Vec<String>,
+
+    /// The containers' network; by default they have only their own loopback
+    #[arg(
+        long,
+        value_name = "NETWORK",
+        default_value = "none",
+        help_heading = "Running"
+    )]
+    pub network: String,
+
+    /// The most memory of a container
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1g",
+        help_heading = "Running"
+    )]
+    pub memory: String,
+
+    /// How long a container may take to answer or to end, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        help_heading = "Running"
+    )]
+    pub run_timeout: u64,
+
+    /// docker, podman or buildah, or the path of one; by default the first that answers
+    #[arg(long, value_name = "BUILDER", help_heading = "Building")]
+    pub builder: Option<String>,
+
+    /// The build context; by default each Dockerfile's folder
+    #[arg(long, value_name = "FOLDER", help_heading = "Building")]
+    pub context: Option<PathBuf>,
+
+    /// Handed on to the builder
+    #[arg(long, value_name = "NAME[=VALUE]", help_heading = "Building")]
+    pub build_arg: Vec<String>,
+
+    /// Handed on to the builder
+    #[arg(long, value_name = "STAGE", help_heading = "Building")]
+    pub target: Option<String>,
+
+    /// Handed on to the builder
+    #[arg(long, value_name = "PLATFORM", help_heading = "Building")]
+    pub platform: Option<String>,
+
+    /// Handed on to the builder; its value never stands in a log or report
+    #[arg(long, value_name = "SECRET", help_heading = "Building")]
+    pub secret: Vec<String>,
+
+    /// Handed on to the builder
+    #[arg(long, value_name = "SSH", help_heading = "Building")]
+    pub ssh: Vec<String>,
+
+    /// The network of builds, handed on to the builder
+    #[arg(long, value_name = "NETWORK", help_heading = "Building")]
+    pub build_network: Option<String>,
+
+    /// Ask the registry for base images even where they are at hand
+    #[arg(long, help_heading = "Building")]
+    pub pull: bool,
+
+    /// Any other flag of the builder, handed on as it is
+    #[arg(
+        long,
+        value_name = "FLAG",
+        allow_hyphen_values = true,
+        help_heading = "Building"
+    )]
+    pub builder_flag: Vec<String>,
+
+    /// How long a build may take, in seconds
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 1800,
+        help_heading = "Building"
+    )]
+    pub timeout: u64,
+
+    /// How many files are worked on at a time
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    pub jobs: usize,
+
+    /// Leave the built images, and say how they are called
+    #[arg(long)]
+    pub keep: bool,
+
+    /// Where what is known of layers is kept between runs
+    #[arg(long, value_name = "FOLDER")]
+    pub cache_dir: Option<PathBuf>,
+
+    /// Keep nothing between runs, and use nothing that was kept
+    #[arg(long)]
+    pub no_cache: bool,
+
+    /// How to print what was found
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output_format: Format,
+
+    /// Also write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// How to show what is going on: on a terminal, line by line, or not at all
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For a person
+    Text,
+    /// One JSON document; `generate verify-schema` prints its schema
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Progress {
+    /// A line for each file that is worked on, where standard error is a terminal
+    Auto,
+    /// Each step of the builder as a line on standard error
+    Plain,
+    /// Nothing
+    None,
+}
+
+/// Shows what is done with one file.
+struct Shown<'s> {
+    name: &'s str,
+    bar: Option<ProgressBar>,
+    plain: bool,
+}
+
+impl Watch for Shown<'_> {
+    fn now(&self, what: &str) {
+        let what = one_line(what);
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {what}", one_line(self.name)));
+        }
+        if self.plain {
+            anstream::eprintln!("dfmigrate: {}: {what}", one_line(self.name));
+        }
+    }
+}
+
+pub fn run(args: &Verify) -> anyhow::Result<u8> {
+    let stop = Stop::default();
+    on_signals(&stop)?;
+    let options = options(args)?;
+    let found = super::found(&args.paths, args.files_from.as_deref(), args.jobs)?;
+    for problem in &found.problems {
+        anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
+    }
+    if found.sources.is_empty() && found.problems.is_empty() {
+        anstream::eprintln!("dfmigrate: no Dockerfile was found");
+        return Ok(exit::NOTHING_FOUND);
+    }
+    let builder = Builder::find(args.builder.as_deref(), &stop)?;
+    let swept = behaviour::sweep(&builder);
+    if swept > 0 {
+        anstream::eprintln!("dfmigrate: {swept} containers of runs that were killed are removed");
+    }
+    let secrets = secrets(args);
+    let folder = match (&args.cache_dir, args.no_cache) {
+        (_, true) => None,
+        (Some(folder), _) => Some(folder.clone()),
+        (None, _) => cache_folder(),
+    };
+    let cache = Cache::new(folder.as_deref());
+    let session = Session {
+        builder: &builder,
+        secrets: &secrets,
+        cache: &cache,
+        stop: &stop,
+    };
+    let done = all(&found.sources, args, &options, &session)?;
+    let files: Vec<File<'_>> = done
+        .iter()
+        .map(|(at, outcome, written)| File {
+            shown: &found.sources[*at].shown,
+            outcome,
+            written: *written,
+        })
+        .collect();
+    if args.output_format == Format::Json {
+        let text = report::json(&builder.version, &files);
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+    } else {
+        let tried: Vec<&Outcome> = done.iter().map(|(_, outcome, _)| outcome).collect();
+        anstream::println!("{}", summary(&tried, &builder.version));
+    }
+    if let Some(path) = &args.junit {
+        let text = report::junit(&files).context("the JUnit report can't be made")?;
+        std::fs::write(path, text)
+            .with_context(|| format!("the JUnit report can't be written to {}", path.display()))?;
+    }
+    if stop.asked() {
+        anstream::eprintln!(
+            "dfmigrate: stopped; what was started is ended, and nothing more was written"
+        );
+        return Ok(exit::FAILED);
+    }
+    let unread = found.problems.len() + found.sources.len() - done.len();
+    Ok(code(&done, unread, args.apply))
+}
+
+/// Ctrl-C and the like end everything in order; a second Ctrl-C at once.
+fn on_signals(stop: &Stop) -> anyhow::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let flag = &stop.0;
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(flag))
+        .context("can't listen for Ctrl-C")?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(flag)).context("can't listen for Ctrl-C")?;
+    }
+    Ok(())
+}
+
+fn options(args: &Verify) -> anyhow::Result<verify::Options> {
+    let wanted = args.run || args.port.is_some() || args.check_cmd.is_some();
+    let question = Question {
+        port: args.port,
+        path: args.path.clone(),
+        check: args.check_cmd.clone(),
+        time: Duration::from_secs(args.run_timeout),
+        env: args.env.clone(),
+        command: Vec::new(),
+        network: args.network.clone(),
+        memory: args.memory.clone(),
+        health: false,
+    };
+    Ok(verify::Options {
+        plan: super::plan_options(args.grade, &args.select, &args.ignore)?,
+        flags: Flags {
+            build_args: args.build_arg.clone(),
+            target: args.target.clone(),
+            platform: args.platform.clone(),
+            secrets: args.secret.clone(),
+            ssh: args.ssh.clone(),
+            network: args.build_network.clone(),
+            pull: args.pull,
+            more: args.builder_flag.clone(),
+        },
+        time: Duration::from_secs(args.timeout),
+        run: wanted.then_some(verify::Run {
+            question,
+            exposed: args.port.is_none(),
+        }),
+        repair: args.repair,
+        keep: args.keep,
+    })
+}
+
+fn secrets(args: &Verify) -> Secrets {
+    let mut secrets = Secrets::default();
+    for flag in &args.secret {
+        secrets.add_flag(flag);
+    }
+    for pair in args.build_arg.iter().chain(&args.env) {
+        secrets.add_named(pair);
+    }
+    secrets
+}
+
+/// Where caches of this user lie.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("dfmigrate"))
+}
+
+/// What came of each file that could be read: its index, and whether it was
+/// written.
+type Done = Vec<(usize, Outcome, bool)>;
+
+/// Verifies all files, some at a time, and prints and writes in their order.
+fn all(
+    sources: &[Source],
+    args: &Verify,
+    options: &verify::Options,
+    session: &Session<'_>,
+) -> anyhow::Result<Done> {
+    let bars = (args.progress == Progress::Auto && std::io::stderr().is_terminal())
+        .then(MultiProgress::new);
+    let next = AtomicUsize::new(0);
+    let mut done = Done::new();
+    std::thread::scope(|scope| {
+        let (to, from) = mpsc::channel();
+        for _ in 0..args.jobs.clamp(1, sources.len().max(1)) {
+            let (to, next, bars) = (to.clone(), &next, bars.as_ref());
+            scope.spawn(move || {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(source) = sources.get(at) else {
+                        return;
+                    };
+                    let result = if session.stop.asked() {
+                        None
+                    } else {
+                        Some(one(source, args, options, session, bars))
+                    };
+                    if to.send((at, result)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(to);
+        let mut waiting = BTreeMap::new();
+        let mut turn = 0;
+        for (at, result) in from {
+            waiting.insert(at, result);
+            while let Some(result) = waiting.remove(&turn) {
+                let source = &sources[turn];
+                let hidden = || print_one(source, turn, result, args, &mut done);
+                match &bars {
+                    Some(bars) => bars.suspend(hidden)?,
+                    None => hidden()?,
+                }
+                turn += 1;
+            }
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(done)
+}
+
+/// Prints what came of one file, and writes it.
+fn print_one(
+    source: &Source,
+    at: usize,
+    result: Option<Result<Outcome, String>>,
+    args: &Verify,
+    done: &mut Done,
+) -> anyhow::Result<()> {
+    let outcome = match result {
+        None => return Ok(()),
+        Some(Err(why)) => {
+            anstream::eprintln!("dfmigrate: {}: {}", one_line(&source.shown), one_line(&why));
+            return Ok(());
+        }
+        Some(Ok(outcome)) => outcome,
+    };
+    if outcome.verdict == Verdict::Invalid {
+        anstream::eprint!("{}", syntax_errors(&source.shown, &outcome.plan));
+    }
+    let mut written = false;
+    if args.apply && outcome.verdict.holds() {
+        match write(source, &outcome, args.allow_dirty) {
+            None => written = true,
+            Some(why) => {
+                anstream::eprintln!("dfmigrate: {}: {}", one_line(&source.shown), one_line(&why));
+            }
+        }
+    }
+    if args.output_format == Format::Text {
+        let file = File {
+            shown: &source.shown,
+            outcome: &outcome,
+            written,
+        };
+        let mut out = anstream::stdout().lock();
+        out.write_all(report::text(&file).as_bytes())?;
+        out.flush()?;
+    }
+    done.push((at, outcome, written));
+    Ok(())
+}
+
+/// Writes what was proven, or says why not.
+fn write(source: &Source, outcome: &Outcome, allow_dirty: bool) -> Option<String> {
+    if !allow_dirty {
+        let state = apply::committed(&[source.path.as_path()]);
+        if let Some(state) = state.iter().find(|state| state.is_in_the_way()) {
+            return Some(format!("was not written: {state}"));
+        }
+    }
+    let plan = &outcome.plan;
+    let options = apply::Options::default();
+    apply::write(source, plan.before.source(), &plan.after, &options)
+        .err()
+        .map(|error| error.to_string())
+}
+
+/// Verifies one file, or says why it can't be read.
+fn one(
+    source: &Source,
+    args: &Verify,
+    options: &verify::Options,
+    session: &Session<'_>,
+    bars: Option<&MultiProgress>,
+) -> Result<Outcome, String> {
+    let bytes = discover::read(source, discover::MAX_BYTES).map_err(|error| error.to_string())?;
+    let context = match &args.context {
+        Some(folder) => BuildContext::new(folder, Some(&source.path)),
+        None => BuildContext::beside(&source.path),
+    };
+    let bar = bars.map(|bars| {
+        let bar = bars.add(ProgressBar::new_spinner());
+        let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}");
+        bar.set_style(style.expect("a template of known parts"));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    });
+    let watch = Shown {
+        name: &source.shown,
+        bar: bar.clone(),
+        plain: args.progress == Progress::Plain,
+    };
+    let subject = Subject {
+        path: &source.path,
+        shown: &source.shown,
+        bytes: &bytes,
+        context: context.root(),
+        facts: Facts::offline(&context),
+    };
+    // A panic in one file is that file's: the others go on.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        verify::verify(subject, options, session, &watch)
+    }));
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    outcome.map_err(|_| "a bug in dfmigrate; the file was left as it is. Please report it".into())
+}
+
+fn code(done: &Done, unread: usize, apply: bool) -> u8 {
+    let any = |verdicts: &[Verdict]| done.iter().any(|(_, o, _)| verdicts.contains(&o.verdict));
+    let unwritten = apply
+        && done
+            .iter()
+            .any(|(_, o, written)| o.verdict.holds() && !written);
+    if any(&[Verdict::Failed]) {
+        exit::FAILED
+    } else if unread > 0 || unwritten || any(&[Verdict::BeforeFails, Verdict::Invalid]) {
+        exit::SOME_FAILED
+    } else if any(&[Verdict::Differs, Verdict::GaveUp]) {
+        exit::WOULD_CHANGE
+    } else {
+        exit::DONE
+    }
+}
+
+fn summary(outcomes: &[&Outcome], builder: &str) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for outcome in outcomes {
+        *counts.entry(outcome.verdict.name()).or_default() += 1;
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(name, n)| format!("{n} {name}"))
+        .collect();
+    let seen = outcomes
+        .iter()
+        .filter(|outcome| outcome.verdict.holds())
+        .filter_map(|outcome| outcome.rounds.last()?.seen.as_ref());
+    let (was, is) = seen.fold((0, 0), |(was, is), seen| {
+        let (a, b) = seen.bytes();
+        (was + a, is + b)
+    });
+    let sizes = if was > 0 {
+        format!(
+            "; {:.1} MB become {:.1} MB",
+            was as f64 / 1e6,
+            is as f64 / 1e6
+        )
+    } else {
+        String::new()
+    };
+    format!("{} with {builder}{sizes}", counts.join(", "))
+}
+
+impl Verify {
+    /// What `--apply --verified` means.
+    pub fn of(args: &Args) -> Self {
+        let mut all =
+            <VerifyCommand as clap::Parser>::parse_from(["verify", "--run", "--repair", "--apply"])
+                .verify;
+        all.paths.clone_from(&args.paths);
+        all.files_from.clone_from(&args.files_from);
+        all.allow_dirty = args.allow_dirty;
+        all.grade = args.grade;
+        all.select.clone_from(&args.select);
+        all.ignore.clone_from(&args.ignore);
+        all
+    }
+}
+
+/// The arguments by themselves, with their defaults.
+#[derive(clap::Parser, Debug)]
+struct VerifyCommand {
+    #[command(flatten)]
+    verify: Verify,
+}

@@ -1,0 +1,530 @@
+//! How a verification is shown: to a person, as JSON, and as JUnit for CI.
+
+use std::fmt::Write as _;
+
+use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::behaviour::Compared;
+use super::size::{Folder, Weight};
+use super::{Outcome, Round, Seen, Verdict};
+use crate::report::{style, visible};
+use crate::rules::Missing;
+
+/// The version of the JSON format.
+pub const VERSION: u32 = 1;
+
+/// How many folders and layers a person is shown.
+const SHOWN: usize = 8;
+
+/// How wide a bar is, in characters.
+const BAR: usize = 24;
+
+/// A file with what came of it.
+#[derive(Debug)]
+pub struct File<'a> {
+    /// Its path as reports print it.
+    pub shown: &'a str,
+    /// What came of it.
+    pub outcome: &'a Outcome,
+    /// Whether the proven plan was written.
+    pub written: bool,
+}
+
+/// What `dfmigrate verify` found, as one document.
+#[derive(Serialize, JsonSchema)]
+#[schemars(title = "dfmigrate verify report")]
+pub struct Document {
+    /// The version of this format; a program that reads it refuses a higher one.
+    version: u32,
+    /// The program's version.
+    dfmigrate: &'static str,
+    /// The builder and its version.
+    builder: String,
+    /// The files, in path order.
+    files: Vec<FileJson>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct FileJson {
+    /// The path.
+    path: String,
+    /// `verified`, `mended`, `differs`, `gave-up`, `before-fails`,
+    /// `unchanged`, `invalid` or `failed`.
+    verdict: &'static str,
+    /// The rules of the plan that the verdict is about.
+    rules: Vec<&'static str>,
+    /// Whether that plan was written into the file.
+    written: bool,
+    /// What stopped it, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    /// Why rules left the file alone.
+    refusals: Vec<String>,
+    /// Each plan that was built, in order.
+    rounds: Vec<RoundJson>,
+    /// Seconds.
+    seconds: f64,
+    /// Images that were left.
+    kept: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct RoundJson {
+    /// What its rewrites do.
+    plan: Vec<String>,
+    /// What was added since the round before, with what was seen.
+    mends: Vec<MendJson>,
+    /// Why it does not hold; empty when it does.
+    problems: Vec<String>,
+    /// What is worth knowing beside.
+    notes: Vec<String>,
+    /// The last lines of a log that tell why.
+    log: Vec<String>,
+    /// Bytes and folders, where it could be built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<ImagesJson>,
+    /// What was asked, and the answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behaviour: Option<BehaviourJson>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct MendJson {
+    /// What was added: `package NAME`, `path PATH`, `loader cache`.
+    what: String,
+    /// What was seen.
+    why: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct ImagesJson {
+    /// Before and after, the bytes of all layers' files.
+    bytes: [u64; 2],
+    /// Before and after, the bytes of all layers with gzip.
+    compressed: [u64; 2],
+    /// The layers before, the lowest first.
+    layers_before: Vec<LayerJson>,
+    /// The layers after, likewise.
+    layers_after: Vec<LayerJson>,
+    /// The folders, those first where most has gone.
+    folders: Vec<FolderJson>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct LayerJson {
+    made_by: String,
+    bytes: u64,
+    compressed: u64,
+    of_base: bool,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct FolderJson {
+    path: String,
+    before: u64,
+    after: u64,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct BehaviourJson {
+    /// What was asked, in words.
+    asked: String,
+    /// `same`, `varies` (all but a text that is another one each time is the
+    /// same) or `differs`.
+    compared: &'static str,
+    /// Status, type and exit status before.
+    before: Vec<String>,
+    /// As before, after.
+    after: Vec<String>,
+    /// The text of the answer before.
+    text_before: String,
+    /// As before, after.
+    text_after: String,
+}
+
+fn missing(what: &Missing) -> String {
+    match what {
+        Missing::Package(name) => format!("package {name}"),
+        Missing::Path(path) => format!("path {path}"),
+        Missing::LoaderCache => "loader cache".to_owned(),
+    }
+}
+
+fn layer(weight: &Weight) -> LayerJson {
+    LayerJson {
+        made_by: weight.made_by.clone(),
+        bytes: weight.bytes,
+        compressed: weight.compressed,
+        of_base: weight.of_base,
+    }
+}
+
+fn round(round: &Round) -> RoundJson {
+    let behaviour = round.seen.as_ref().and_then(|seen| seen.behaviour.as_ref());
+    RoundJson {
+        plan: round.plan.clone(),
+        mends: round
+            .mends
+            .iter()
+            .map(|mend| MendJson {
+                what: missing(&mend.what),
+                why: mend.why.clone(),
+            })
+            .collect(),
+        problems: round.problems.clone(),
+        notes: round.notes.clone(),
+        log: round.log.clone(),
+        images: round.seen.as_ref().map(|seen| ImagesJson {
+            bytes: seen.bytes().into(),
+            compressed: seen.compressed().into(),
+            layers_before: seen.layers.0.iter().map(layer).collect(),
+            layers_after: seen.layers.1.iter().map(layer).collect(),
+            folders: seen
+                .folders
+                .iter()
+                .map(|folder| FolderJson {
+                    path: folder.path.clone(),
+                    before: folder.before,
+                    after: folder.after,
+                })
+                .collect(),
+        }),
+        behaviour: behaviour.map(|it| BehaviourJson {
+            asked: it.asked.clone(),
+            compared: match it.compared {
+                Compared::Same => "same",
+                Compared::Varies => "varies",
+                Compared::Differs(_) => "differs",
+            },
+            before: it.before.firm.clone(),
+            after: it.after.firm.clone(),
+            text_before: it.before.text.clone(),
+            text_after: it.after.text.clone(),
+        }),
+    }
+}
+
+/// The whole run as a document.
+#[must_use]
+pub fn document(builder: &str, files: &[File<'_>]) -> Document {
+    Document {
+        version: VERSION,
+        dfmigrate: env!("CARGO_PKG_VERSION"),
+        builder: builder.to_owned(),
+        files: files
+            .iter()
+            .map(|file| FileJson {
+                path: file.shown.to_owned(),
+                verdict: file.outcome.verdict.name(),
+                rules: file.outcome.plan.chosen.iter().map(|r| r.rule).collect(),
+                written: file.written,
+                failure: file.outcome.failure.as_ref().map(ToString::to_string),
+                refusals: file
+                    .outcome
+                    .plan
+                    .refusals
+                    .iter()
+                    .map(|r| r.why.clone())
+                    .collect(),
+                rounds: file.outcome.rounds.iter().map(round).collect(),
+                seconds: file.outcome.took.as_secs_f64(),
+                kept: file.outcome.kept.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// The document as JSON, with a line end.
+#[must_use]
+pub fn json(builder: &str, files: &[File<'_>]) -> String {
+    let document = document(builder, files);
+    serde_json::to_string_pretty(&document).expect("strings and numbers serialize") + "\n"
+}
+
+/// The JSON Schema of [`json`], with a line end.
+#[must_use]
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Document);
+    serde_json::to_string_pretty(&schema).expect("strings and numbers serialize") + "\n"
+}
+
+/// The run as a JUnit report: a test case for each file.
+///
+/// # Errors
+/// The report can't be written as XML.
+pub fn junit(files: &[File<'_>]) -> Result<String, quick_junit::SerializeError> {
+    let mut report = Junit::new("dfmigrate verify");
+    let mut suite = TestSuite::new("dfmigrate verify");
+    for file in files {
+        let outcome = file.outcome;
+        let text = plain(file);
+        let status = match outcome.verdict {
+            Verdict::Verified | Verdict::Mended => TestCaseStatus::success(),
+            Verdict::Unchanged => TestCaseStatus::skipped(),
+            Verdict::Differs | Verdict::GaveUp => failed(NonSuccessKind::Failure, file),
+            Verdict::BeforeFails | Verdict::Invalid | Verdict::Failed => {
+                failed(NonSuccessKind::Error, file)
+            }
+        };
+        let mut case = TestCase::new(file.shown, status);
+        case.set_time(outcome.took).set_system_out(text);
+        suite.add_test_case(case);
+    }
+    report.add_test_suite(suite);
+    report.to_string()
+}
+
+fn failed(kind: NonSuccessKind, file: &File<'_>) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(headline(file.outcome));
+    status
+}
+
+/// The report of one file without colours.
+fn plain(file: &File<'_>) -> String {
+    anstream::adapter::strip_str(&text(file)).to_string()
+}
+
+/// The verdict in a few words.
+#[must_use]
+pub fn headline(outcome: &Outcome) -> String {
+    let first = outcome.rounds.first().and_then(|r| r.problems.first());
+    let first = first.map_or("", String::as_str);
+    match outcome.verdict {
+        Verdict::Verified => "verified: it builds, and what runs is all there".to_owned(),
+        Verdict::Mended => format!(
+            "mended in {} builds: the plan that holds is not the first one",
+            outcome.rounds.len()
+        ),
+        Verdict::Differs => format!("not verified: {first}"),
+        Verdict::GaveUp => format!("given up, best left alone: {first}"),
+        Verdict::BeforeFails => {
+            "it does not build as it is: nothing of ours, and nothing was written".to_owned()
+        }
+        Verdict::Unchanged => "nothing would change: nothing was built".to_owned(),
+        Verdict::Invalid => "it can't be parsed: a builder would refuse it".to_owned(),
+        Verdict::Failed => "could not be verified".to_owned(),
+    }
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}
+
+fn less(before: u64, after: u64) -> String {
+    if before == 0 {
+        return String::new();
+    }
+    let part = (after as f64 - before as f64) * 100.0 / before as f64;
+    format!("{part:+.0} %")
+}
+
+/// A bar as long as `before` is of `most`; filled as far as `after` reaches.
+fn bar(before: u64, after: u64, most: u64) -> String {
+    let scale = |bytes: u64| {
+        let part = bytes as f64 / most.max(1) as f64 * BAR as f64;
+        (part.round() as usize).min(BAR)
+    };
+    let (old, new) = (scale(before), scale(after));
+    let (dim, full) = (style::DIM, style::NEW);
+    let gone = old.saturating_sub(new);
+    format!(
+        "{full}{}{full:#}{dim}{}{dim:#}",
+        "█".repeat(new),
+        "░".repeat(gone)
+    )
+}
+
+/// The report of one file for a person.
+#[must_use]
+pub fn text(file: &File<'_>) -> String {
+    let outcome = file.outcome;
+    let (path, dim) = (style::PATH, style::DIM);
+    let colour = match outcome.verdict {
+        Verdict::Verified | Verdict::Mended => style::NEW,
+        Verdict::Unchanged => style::DIM,
+        Verdict::BeforeFails => style::DOUBT,
+        _ => style::OLD,
+    };
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{path}{}{path:#}\n  {colour}{}{colour:#}  {dim}{:.1} s{dim:#}",
+        visible(file.shown),
+        visible(&headline(outcome)),
+        outcome.took.as_secs_f64(),
+    );
+    if let Some(failure) = &outcome.failure {
+        let _ = writeln!(
+            out,
+            "      {}",
+            visible(&failure.to_string()).replace('\n', "\n  ")
+        );
+    }
+    if outcome.verdict == Verdict::Unchanged {
+        for refusal in &outcome.plan.refusals {
+            let _ = writeln!(
+                out,
+                "      {dim}[{}]{dim:#} {}",
+                refusal.rule,
+                visible(&refusal.why)
+            );
+        }
+    }
+    let many = outcome.rounds.len() > 1;
+    for (at, round) in outcome.rounds.iter().enumerate() {
+        rounds(&mut out, at + 1, many, round);
+    }
+    let last = outcome.rounds.iter().rev().find_map(|r| r.seen.as_ref());
+    if let Some(seen) = last {
+        sizes(&mut out, seen);
+    }
+    if file.written {
+        let _ = writeln!(out, "  written");
+    } else if outcome.verdict.holds() {
+        let _ = writeln!(out, "  {dim}not written: --apply writes it{dim:#}");
+    }
+    for tag in &outcome.kept {
+        let _ = writeln!(out, "  {dim}kept{dim:#} {tag}");
+    }
+    out
+}
+
+fn rounds(out: &mut String, number: usize, many: bool, round: &Round) {
+    let (dim, old, doubt) = (style::DIM, style::OLD, style::DOUBT);
+    if many {
+        let holds = if round.problems.is_empty() {
+            "holds"
+        } else {
+            "does not hold"
+        };
+        let _ = writeln!(out, "  {dim}build {number}{dim:#} {holds}");
+    }
+    for title in &round.plan {
+        let _ = writeln!(out, "      {}", visible(title));
+    }
+    for mend in &round.mends {
+        let what = missing(&mend.what);
+        let _ = writeln!(out, "      with {}: {}", visible(&what), visible(&mend.why));
+    }
+    for problem in &round.problems {
+        let _ = writeln!(out, "      {old}but{old:#} {}", visible(problem));
+    }
+    for line in &round.log {
+        let _ = writeln!(out, "        {dim}|{dim:#} {}", visible(line));
+    }
+    for note in &round.notes {
+        let _ = writeln!(out, "      {doubt}note{doubt:#} {}", visible(note));
+    }
+    let Some(seen) = &round.seen else { return };
+    if round.problems.is_empty() {
+        let _ = writeln!(
+            out,
+            "      configuration: the same; closure: every program, library, script, link and user is there"
+        );
+        if let Some(it) = &seen.behaviour {
+            let how = match &it.compared {
+                Compared::Same => "the same answer",
+                _ => "the same but for text that varies by itself",
+            };
+            let _ = writeln!(
+                out,
+                "      behaviour: {}: {how} ({})",
+                visible(&it.asked),
+                visible(&it.after.firm.join(", "))
+            );
+        }
+    }
+}
+
+fn sizes(out: &mut String, seen: &Seen) {
+    let dim = style::DIM;
+    let (was, is) = seen.bytes();
+    let (packed_was, packed_is) = seen.compressed();
+    let _ = writeln!(
+        out,
+        "      {dim}{:<24} {:>9} {:>9} MB{dim:#}",
+        "size", "before", "after"
+    );
+    for (name, was, is) in [
+        ("on disk", was, is),
+        ("compressed (gzip -1)", packed_was, packed_is),
+    ] {
+        let _ = writeln!(
+            out,
+            "      {name:<24} {:>9} {:>9} {:>6}  {}",
+            megabytes(was),
+            megabytes(is),
+            less(was, is),
+            bar(was, is, was.max(is)),
+        );
+    }
+    let most = seen
+        .folders
+        .iter()
+        .map(|f| f.before.max(f.after))
+        .max()
+        .unwrap_or(1);
+    let changed = |f: &&Folder| f.before.abs_diff(f.after) >= 100_000;
+    for folder in seen.folders.iter().filter(changed).take(SHOWN) {
+        let _ = writeln!(
+            out,
+            "        {:<22} {:>9} {:>9} {:>6}  {}",
+            visible(&folder.path),
+            megabytes(folder.before),
+            megabytes(folder.after),
+            less(folder.before, folder.after),
+            bar(folder.before, folder.after, most),
+        );
+    }
+    layers(out, "layers before", &seen.layers.0);
+    layers(out, "layers after", &seen.layers.1);
+}
+
+fn layers(out: &mut String, name: &str, layers: &[Weight]) {
+    let dim = style::DIM;
+    let of_base: Vec<&Weight> = layers.iter().filter(|l| l.of_base).collect();
+    let base: u64 = of_base.iter().map(|l| l.bytes).sum();
+    let _ = writeln!(out, "      {dim}{name}{dim:#}");
+    let _ = writeln!(
+        out,
+        "        {:>9}  the base image, {} layers",
+        megabytes(base),
+        of_base.len()
+    );
+    let mut own: Vec<&Weight> = layers.iter().filter(|l| !l.of_base).collect();
+    let shown = own.len().min(SHOWN);
+    own.sort_by_key(|l| std::cmp::Reverse(l.bytes));
+    for layer in &own[..shown] {
+        let made: String = layer
+            .made_by
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let made = made.trim_end_matches("# buildkit").trim();
+        let made: String = made.chars().take(70).collect();
+        let _ = writeln!(
+            out,
+            "        {:>9}  {}",
+            megabytes(layer.bytes),
+            visible(&made)
+        );
+    }
+    if own.len() > shown {
+        let rest: u64 = own[shown..].iter().map(|l| l.bytes).sum();
+        let _ = writeln!(
+            out,
+            "        {:>9}  {} more",
+            megabytes(rest),
+            own.len() - shown
+        );
+    }
+}
