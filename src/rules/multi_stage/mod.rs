@@ -286,7 +286,10 @@ fn propose(
         ledger,
         runtime,
     };
-    if ecosystem.name == "native" && !compiled::compiles(&subject) {
+    // A bare distribution is nobody's toolchain until something compiles, and
+    // of several stages the last is a final one until something is built in it.
+    let several = cx.model.stages.len() > 1;
+    if (ecosystem.name == "native" && !compiled::compiles(&subject)) || (several && !builds(&subject)) {
         return Ok(None);
     }
     // Where nothing is pinned, the reference is claimed as it is: no other
@@ -300,7 +303,16 @@ fn propose(
         }
         (Err(_), None) => {}
     }
-    let mut rewrite = split(&subject, edits)?;
+    let mut rewrite = match split(&subject, edits)? {
+        Some(rewrite) => rewrite,
+        None if several => return Ok(None),
+        None => {
+            return refuse(format!(
+                "{}:{} is the small image already, and nothing in it is for the build alone",
+                subject.image, subject.tag
+            ));
+        }
+    };
     if let Ok(pin) = pinned {
         rewrite.because(pin.proof);
         for caveat in pin.caveats {
@@ -341,7 +353,9 @@ pub(super) struct Shape {
     caveats: Vec<String>,
 }
 
-fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
+/// The split; none where the stage's image is the final one already and it
+/// leaves nothing behind.
+fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Option<Rewrite>> {
     preconditions(subject)?;
     let runtime = subject.runtime;
     let sources = subject.cx.sources(subject.codename);
@@ -365,13 +379,7 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
     }
     let same = subject.last.same_image && subject.last.tag == subject.tag;
     if same && packages.build_only == 0 && shape.build_end.is_empty() && shape.drops.is_empty() {
-        return subject.refuse(
-            Span::default(),
-            format!(
-                "{}:{} is the small image already, and nothing in it is for the build alone",
-                subject.image, subject.tag
-            ),
-        );
+        return Ok(None);
     }
     edits.extend(render::edits(subject, &shape, &packages, &artifacts)?);
     let title = format!(
@@ -408,7 +416,7 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Rewrite> {
     for caveat in sources.caveats.clone() {
         rewrite.caveat(caveat);
     }
-    Ok(rewrite)
+    Ok(Some(rewrite))
 }
 
 fn unique<'s>(items: impl Iterator<Item = &'s str>) -> Vec<&'s str> {
@@ -419,6 +427,19 @@ fn unique<'s>(items: impl Iterator<Item = &'s str>) -> Vec<&'s str> {
         }
     }
     out
+}
+
+/// Whether anything is installed or built in the stage.
+fn builds(subject: &Subject<'_, '_>) -> bool {
+    subject.ledger.effects.iter().any(|effect| {
+        let keyword = subject.instruction(effect.instruction).keyword;
+        keyword == Keyword::Run
+            && match &effect.what {
+                What::Writes => !artifacts::trivial(effect),
+                What::Nothing | What::AptLists | What::Replay | What::AptSource => false,
+                _ => true,
+            }
+    })
 }
 
 /// Obligations that are the same for every ecosystem.
@@ -435,20 +456,11 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
             );
         }
     }
-    let builds = |e: &Effect| !matches!(e.what, What::Nothing | What::AptLists);
-    if !subject.ledger.effects.iter().any(builds) {
+    let acts = |e: &Effect| !matches!(e.what, What::Nothing | What::AptLists);
+    if !subject.ledger.effects.iter().any(acts) {
         return subject.refuse(Span::default(), "nothing is copied, installed or built in it");
     }
-    let installs = |e: &Effect| {
-        let keyword = subject.instruction(e.instruction).keyword;
-        keyword == Keyword::Run
-            && match &e.what {
-                What::Writes => !artifacts::trivial(e),
-                What::Nothing | What::AptLists | What::Replay | What::AptSource => false,
-                _ => true,
-            }
-    };
-    if !subject.ledger.effects.iter().any(installs) {
+    if !builds(subject) {
         return subject.refuse(
             Span::default(),
             "nothing is installed or built in it: one stage is enough",

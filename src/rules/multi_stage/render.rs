@@ -323,10 +323,21 @@ fn names(
 ) -> (String, Option<String>) {
     let source = subject.cx.file.source();
     let from = subject.from;
+    // A name that no other stage has; the list is longer than any file needs.
+    let free = || {
+        let taken = |name: &str| {
+            let mut others = subject.cx.model.stages.iter();
+            others.any(|stage| stage.name.as_deref() == Some(name))
+        };
+        let more = (2..).map(|n| format!("build{n}"));
+        let names = BUILD_NAMES.into_iter().map(str::to_owned).chain(more);
+        names.into_iter().find(|name| !taken(name)).unwrap_or_default()
+    };
     let Some(name) = &subject.stage.name else {
         let end = from.logical.to_file(from.args.end - 1) + 1;
-        edits.push(Edit::insert(end, format!(" {} build", word("AS"))));
-        return ("build".to_owned(), None);
+        let name = free();
+        edits.push(Edit::insert(end, format!(" {} {name}", word("AS"))));
+        return (name, None);
     };
     if BUILD_NAMES.contains(&name.as_str()) {
         return (name.clone(), None);
@@ -337,8 +348,9 @@ fn names(
     match span {
         Some(span) => {
             let written = String::from_utf8_lossy(span.of(source)).into_owned();
-            edits.push(Edit::replace(span, "build"));
-            ("build".to_owned(), Some(written))
+            let name = free();
+            edits.push(Edit::replace(span, name.as_str()));
+            (name, Some(written))
         }
         None => (name.clone(), None),
     }
