@@ -2,6 +2,7 @@
 //! official Debian bases.
 
 use super::packages::{self, Layer};
+use super::release;
 use super::table::Table;
 
 /// Which package brings a command, in each release.
@@ -79,8 +80,15 @@ pub fn layer_of(command: &str, codename: &str) -> Option<Layer> {
 }
 
 /// The package of a command that `buildpack-deps:<codename>`, and so a full
-/// image, has and `debian:<codename>-slim` lacks.
+/// image, has and `debian:<codename>-slim` lacks. For releases of Debian that
+/// the tables don't know, what holds for the oldest that they know.
 pub fn in_full(command: &str, codename: &str) -> Option<&'static str> {
+    let known = packages::column(codename).is_some();
+    let codename = if !known && release::release("debian", codename).is_some() {
+        "bullseye"
+    } else {
+        codename
+    };
     (layer_of(command, codename)? > Layer::Slim)
         .then(|| package_of(command, codename))
         .flatten()

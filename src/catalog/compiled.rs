@@ -13,6 +13,14 @@ pub fn is_compiler(ecosystem: &str, program: &str) -> bool {
     row.is_some_and(|row| row.list(1).any(|name| name == program))
 }
 
+/// Whether an environment variable is read by the tools of the build alone.
+#[must_use]
+pub fn is_build_variable(ecosystem: &str, name: &str) -> bool {
+    let rows = [COMPILED.get("any"), COMPILED.get(ecosystem)];
+    let mut rows = rows.into_iter().flatten();
+    COMPILED.get(ecosystem).is_some() && rows.any(|row| row.list(3).any(|other| other == name))
+}
+
 /// Whether a program compiles in any of them.
 #[must_use]
 pub fn compiles(program: &str) -> bool {
@@ -54,6 +62,9 @@ mod tests {
         assert!(!is_input("go", "config.yaml", false));
         assert!(!is_input("go", "templates", true));
         assert!(is_input("rust", "target", true));
+        assert!(is_build_variable("go", "CGO_ENABLED"));
+        assert!(!is_build_variable("rust", "CGO_ENABLED"));
+        assert!(!is_build_variable("python", "DEBIAN_FRONTEND"));
         assert!(is_compiler("go", "go"));
         assert!(!is_compiler("go", "npm"));
         assert!(!is_compiler("python", "gcc"));

@@ -769,6 +769,8 @@ impl Reader<'_, '_> {
     ) {
         match row.role {
             Role::Query => {}
+            // Which compiler is called `cc` matters to nobody at run time.
+            Role::Config if name == "update-alternatives" && names_compiler(args) => {}
             Role::User | Role::Config => {
                 let apt = name.starts_with("apt-") || name.contains("-apt-");
                 if !matches!(effect.what, What::Opaque(_)) {
@@ -1798,6 +1800,16 @@ const SYSTEM_FOLDERS: [&str; 8] = [
     "/usr/local/lib",
     "/usr/sbin",
 ];
+
+/// Whether an argument is a compiler, with or without a folder and a version.
+fn names_compiler(args: &[Option<String>]) -> bool {
+    args.iter().flatten().any(|arg| {
+        let name = arg.rsplit('/').next().unwrap_or(arg);
+        compiled::compiles(
+            name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '.')),
+        )
+    })
+}
 
 fn is_recursive(arg: &str) -> bool {
     arg == "--recursive" || (arg.starts_with('-') && !arg.starts_with("--") && arg.contains('R'))

@@ -134,7 +134,7 @@ fn cargo_libraries(subject: &Subject<'_, '_>, shape: &mut Shape) {
     });
     let Some(names) = lock else {
         shape.caveats.push(
-            "there is no Cargo.lock to read: which system libraries the crates link is not known, so OpenSSL's is installed and no other".to_owned(),
+            "there is no Cargo.lock to read: which system libraries the crates link is not known, so OpenSSL's is taken care of and no other".to_owned(),
         );
         return libraries_of(subject, "libssl-dev", "a crate that may link OpenSSL", shape);
     };
@@ -286,6 +286,7 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
     for demand in &subject.runtime.demands {
         let line = subject.line_span(demand.line);
         let command = demand.command.as_str();
+        compiles_at_start(subject, demand, line)?;
         let copied = |full: &str, effect: &Effect| {
             format!(
                 "line {}: {full} is copied: {} runs it, and `{}` makes it",
@@ -315,13 +316,15 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
             .map(String::as_str)
             .chain(base.iter().copied())
             .chain(SYSTEM_PATH);
-        let made = folders.filter_map(|folder| {
+        let known = subject.last.provides(subject.codename, command) == Some(true) || is_plain(command);
+        let mut made = folders.filter_map(|folder| {
             let full = format!("{folder}/{command}");
             let (effect, exact) = writer(subject, &full)?;
-            // A package manager's prefix is no word on one program.
-            (exact || compiles_it(subject, effect)).then_some((folder, full, effect))
+            // That a compiler installs programs there is no word on one that
+            // every image has.
+            (exact || (compiles_it(subject, effect) && !known)).then_some((folder, full, effect))
         });
-        let Some((folder, full, effect)) = made.into_iter().next() else {
+        let Some((folder, full, effect)) = made.next() else {
             provided(subject, demand, line)?;
             continue;
         };
@@ -342,6 +345,34 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
     Ok(())
 }
 
+/// Refuses a toolchain's own program as what the container runs.
+fn compiles_at_start(
+    subject: &Subject<'_, '_>,
+    demand: &crate::model::runtime::Demand,
+    at: Span,
+) -> Outcome<()> {
+    if !compiled::is_compiler(subject.ecosystem.name, &demand.command) || demand.program.starts_with("./") {
+        return Ok(());
+    }
+    subject.advise(
+        at,
+        format!(
+            "{} runs `{} {}`, which compiles when the container starts",
+            demand.via,
+            demand.command,
+            demand.args.join(" ")
+        ),
+        "build the program in the file, and run what was built",
+    )
+}
+
+/// Whether a command is one that looks, edits files or runs another.
+fn is_plain(command: &str) -> bool {
+    use programs::Role::{File, Query, User, Wrapper};
+    let role = programs::role(command, None);
+    role.is_some_and(|role| matches!(role.role, Query | File | User | Wrapper))
+}
+
 /// A command that the file doesn't make is in the final image, or of a package.
 fn provided(
     subject: &Subject<'_, '_>,
@@ -349,29 +380,9 @@ fn provided(
     at: Span,
 ) -> Outcome<()> {
     let command = demand.command.as_str();
-    if compiled::is_compiler(subject.ecosystem.name, command) {
-        return subject.advise(
-            at,
-            format!(
-                "{} runs `{} {}`, which compiles when the container starts",
-                demand.via,
-                command,
-                demand.args.join(" ")
-            ),
-            "build the program in the file, and run what was built",
-        );
-    }
     if subject.last.provides(subject.codename, command) == Some(true) {
         return Ok(());
     }
-    let role = programs::role(command, None);
-    // On one and the same distribution, what its packages don't bring is there.
-    let plain = role.is_some_and(|role| {
-        matches!(
-            role.role,
-            programs::Role::Query | programs::Role::File | programs::Role::User | programs::Role::Wrapper
-        )
-    });
     let installs = subject.ledger.effects.iter().any(|effect| match &effect.what {
         What::AptInstall { packages, .. } | What::ApkAdd { packages, .. } => packages.iter().any(|p| {
             p.name == command
@@ -381,7 +392,8 @@ fn provided(
         _ => false,
     });
     let in_full = crate::catalog::commands::in_full(command, subject.codename).is_some();
-    if plain || installs || in_full {
+    // On one and the same distribution, what its packages don't bring is there.
+    if is_plain(command) || installs || in_full {
         return Ok(());
     }
     subject.refuse(

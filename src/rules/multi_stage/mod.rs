@@ -367,7 +367,7 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Option<Rewr
     }
     let mut shape = (subject.ecosystem.shape)(subject, sources)?;
     let packages = packages::sort(subject, &shape, sources)?;
-    let artifacts = match shape.artifacts.take() {
+    let mut artifacts = match shape.artifacts.take() {
         Some(artifacts) => artifacts,
         None => artifacts::find(subject, &shape)?,
     };
@@ -381,6 +381,9 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Option<Rewr
     if same && packages.build_only == 0 && shape.build_end.is_empty() && shape.drops.is_empty() {
         return Ok(None);
     }
+    artifacts.extend(packages.files.iter().map(|path| {
+        artifacts::Artifact::new((*path).to_owned(), false, String::new())
+    }));
     edits.extend(render::edits(subject, &shape, &packages, &artifacts)?);
     let title = format!(
         "split into a build stage on {}:{} and a final stage on {}",

@@ -4,7 +4,7 @@ use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short, unique};
 use crate::rules::Missing;
 use crate::catalog::packages::{self, Class};
-use crate::catalog::{apk, commands, variants};
+use crate::catalog::{self, apk, commands, variants};
 use crate::model::effects::{AptPackage, What};
 use crate::text::Span;
 
@@ -23,6 +23,8 @@ pub(super) struct Packages {
     pub kept: Vec<(usize, Vec<String>)>,
     /// What the full image had of itself.
     pub added: Vec<String>,
+    /// Files of packages that can't be installed any more.
+    pub files: Vec<&'static str>,
     /// How many are left in the build stage.
     pub build_only: usize,
     /// Reasons.
@@ -185,8 +187,46 @@ pub(super) fn sort(
         ));
     }
     added(subject, shape, sources, &installed, &mut out)?;
+    archived(subject, &mut out)?;
     join_installs(subject, &mut out);
     Ok(out)
+}
+
+/// What stands in for a package whose release is no longer served: its files.
+const STAND_INS: [(&str, &[&str]); 2] = [
+    ("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"]),
+    ("netbase", &["/etc/protocols", "/etc/services"]),
+];
+
+/// The packages of a Debian release whose support has ended move to an
+/// archive, which its images don't ask: nothing new can be installed.
+fn archived(subject: &Subject<'_, '_>, out: &mut Packages) -> Outcome<()> {
+    let ended = catalog::release(subject.family, subject.codename)
+        .filter(|_| subject.family == "debian")
+        .and_then(|release| release.long_term_end)
+        .is_some_and(|end| end < catalog::source().as_of);
+    if !ended {
+        return Ok(());
+    }
+    for package in std::mem::take(&mut out.added) {
+        let Some((_, files)) = STAND_INS.iter().find(|(name, _)| *name == package) else {
+            return subject.refuse(
+                Span::default(),
+                format!(
+                    "{package} would have to be installed, and the packages of Debian {} have moved to an archive",
+                    subject.codename
+                ),
+            );
+        };
+        out.files.extend(files.iter().copied());
+        out.because.push(format!(
+            "{} copied: the packages of Debian {}, which has {package}, have moved to an archive",
+            if files.len() == 1 { format!("{} is", files[0]) } else { format!("{} are", files.join(" and ")) },
+            subject.codename
+        ));
+    }
+    out.because.retain(|why| !why.contains(" is added: "));
+    Ok(())
 }
 
 /// One install is enough where one has to be written anew.

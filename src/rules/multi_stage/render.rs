@@ -3,7 +3,7 @@
 use super::artifacts::{Artifact, link, replayed};
 use super::packages::Packages;
 use super::{Outcome, Shape, Subject, short};
-use crate::catalog::bases;
+use crate::catalog::{bases, compiled};
 use crate::model::{Editable, Step};
 use crate::model::effects::{Effect, What};
 use crate::syntax::{Instruction, Item, Keyword};
@@ -93,6 +93,7 @@ pub(super) fn edits(
                     });
                 }
             }
+            Keyword::Env if build_env(subject, it) => {}
             Keyword::Env | Keyword::Shell => blocks.push(Block::plain(text_of(it))),
             Keyword::Arg => {
                 let pairs = it.pairs(source, file.escape());
@@ -219,6 +220,25 @@ pub(super) fn edits(
     let text = text.replace("\r\n", "\n").replace('\n', eol);
     edits.push(Edit::insert(end, text));
     Ok(edits)
+}
+
+/// Whether an ENV sets nothing but what the build's tools read, and no other
+/// instruction of the final stage names it.
+fn build_env(subject: &Subject<'_, '_>, it: &Instruction) -> bool {
+    let file = subject.cx.file;
+    let source = file.source();
+    let pairs = it.pairs(source, file.escape());
+    let named = |name: &str| {
+        subject.stage.steps.iter().any(|step| {
+            let other = subject.instruction(step.instruction);
+            !matches!(other.keyword, Keyword::Run | Keyword::Arg)
+                && mentions(&String::from_utf8_lossy(other.code(source).of(source)), name)
+        })
+    };
+    !pairs.is_empty()
+        && pairs.iter().all(|pair| {
+            compiled::is_build_variable(subject.ecosystem.name, &pair.key) && !named(&pair.key)
+        })
 }
 
 /// What the build stage's image sets and the final one does not, where the
@@ -473,7 +493,13 @@ fn replay(
     if !any {
         return Ok(None);
     }
-    if whole {
+    // The lists that an earlier RUN fetched stay in the build stage.
+    let updates = subject.ledger.effects.iter().any(|effect| {
+        effect.instruction == instruction
+            && effect.what == What::AptLists
+            && effect.args.iter().flatten().any(|arg| arg == "update")
+    });
+    if whole && (!installs || updates) {
         let it = subject.instruction(instruction);
         let text = String::from_utf8_lossy(it.code(source).of(source)).into_owned();
         return Ok(Some((text, after_files)));
