@@ -21,7 +21,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "text", "image", "syntax", "catalog", "facts", "model", "rules",
         ],
     ),
-    ("report", &["text", "syntax", "rules", "plan"]),
+    ("report", &["text", "syntax", "model", "rules", "plan"]),
 ];
 
 /// What the core may not touch.

@@ -138,6 +138,43 @@ pub struct Refusal {
     pub remedy: Option<String>,
 }
 
+/// What becomes of a command's effect when its stage is taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The final stage copies what it writes.
+    Copied,
+    /// The final stage does it again.
+    Replayed,
+    /// It stays in the build stage.
+    LeftBehind,
+    /// It has no effect that stays.
+    Nothing,
+}
+
+impl Verdict {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Replayed => "replayed",
+            Self::LeftBehind => "left behind",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+/// The verdict on one effect of the last stage's ledger.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// The effect, by its index in the ledger.
+    pub effect: usize,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Why, or as what, in words; may be empty.
+    pub why: String,
+}
+
 /// What the rules have to say of one file.
 #[derive(Debug, Default)]
 pub struct Proposals {
@@ -145,9 +182,22 @@ pub struct Proposals {
     pub rewrites: Vec<Rewrite>,
     /// What was looked at and left alone.
     pub refusals: Vec<Refusal>,
+    /// What becomes of each effect of the last stage, where a rewrite takes
+    /// that apart.
+    pub fates: Vec<Fate>,
 }
 
 impl Proposals {
+    /// What all rules say of one file.
+    #[must_use]
+    pub fn of(cx: &Context<'_>) -> Self {
+        let mut out = Self::default();
+        for rule in all() {
+            rule.propose(cx, &mut out);
+        }
+        out
+    }
+
     /// Notes that a rule leaves something alone.
     pub fn refuse(&mut self, meta: &'static Meta, at: Span, why: impl Into<String>) {
         self.refusals.push(Refusal {

@@ -108,11 +108,25 @@ pub enum Command {
         #[command(subcommand)]
         what: Generate,
     },
-    /// Explain a rule
-    Explain {
-        /// The rule, such as multi-stage
-        rule: String,
-    },
+    /// Explain a rule, or what each command of a Dockerfile does to its image
+    Explain(Explain),
+}
+
+#[derive(ClapArgs, Debug)]
+#[group(required = true, multiple = true)]
+pub struct Explain {
+    /// The rule, such as multi-stage
+    #[arg(conflicts_with = "file")]
+    pub rule: Option<String>,
+
+    /// Instead: the effects of each command of this Dockerfile's last stage, what
+    /// becomes of them in a split, and what runs
+    #[arg(long, value_name = "DOCKERFILE")]
+    pub file: Option<PathBuf>,
+
+    /// With --file: as one line of JSON
+    #[arg(long, requires = "file")]
+    pub json: bool,
 }
 
 #[derive(ClapArgs, Debug)]

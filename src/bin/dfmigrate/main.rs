@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Some(Command::Generate { what }) => commands::generate::run(what),
         Some(Command::Verify(verify)) => commands::verify::run(verify),
         Some(Command::Rules) => commands::rules::list(),
-        Some(Command::Explain { rule }) => commands::rules::explain(rule),
+        Some(Command::Explain(explain)) => commands::explain::run(explain),
     };
     match result {
         Ok(code) => ExitCode::from(code),

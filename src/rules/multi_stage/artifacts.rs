@@ -2,7 +2,7 @@
 
 use super::{Outcome, Shape, Subject, short};
 use crate::rules::Missing;
-use crate::model::effects::{Effect, SITE_PACKAGES, What};
+use crate::model::effects::{Effect, SITE_PACKAGES, What, Write};
 use crate::syntax::Keyword;
 
 /// A path to copy.
@@ -38,6 +38,14 @@ impl Artifact {
     pub fn to(&self) -> &str {
         self.target.as_deref().unwrap_or(&self.path)
     }
+}
+
+/// Whether something that a command writes is in a copied path.
+pub(super) fn meets(write: &Write, artifact: &Artifact) -> bool {
+    if write.path == SITE_PACKAGES {
+        return artifact.path.starts_with("/usr/local");
+    }
+    below(&write.path, &artifact.path) || (write.tree && below(&artifact.path, &write.path))
 }
 
 /// What the folders of the file system hierarchy standard are to us.

@@ -10,7 +10,7 @@ mod python;
 mod render;
 
 use self::base::{Draft, Last};
-use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
+use super::{Context, Fate, Meta, Proposals, Refusal, Rewrite, Rule, Safety, Verdict};
 use crate::catalog::{self, Kind, bases};
 use crate::model::effects::{Effect, Ledger, What};
 use crate::model::pins::{NotPinned, codename_pin, official};
@@ -131,7 +131,10 @@ impl Rule for MultiStage {
             return;
         };
         match propose(cx, stage, image, ecosystem) {
-            Ok(Some(rewrite)) => out.rewrites.push(rewrite),
+            Ok(Some((rewrite, fates))) => {
+                out.rewrites.push(rewrite);
+                out.fates = fates;
+            }
             Ok(None) => {}
             Err(Refused { at, why, remedy }) => {
                 let from = cx.model.instructions[stage.from];
@@ -208,7 +211,7 @@ fn propose(
     stage: &Stage,
     image: &ImageUse,
     ecosystem: &'static Ecosystem,
-) -> Outcome<Option<Rewrite>> {
+) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
     let Ok(reference) = &image.reference else {
         return Ok(None);
     };
@@ -303,8 +306,8 @@ fn propose(
         }
         (Err(_), None) => {}
     }
-    let mut rewrite = match split(&subject, edits)? {
-        Some(rewrite) => rewrite,
+    let (mut rewrite, fates) = match split(&subject, edits)? {
+        Some(split) => split,
         None if several => return Ok(None),
         None => {
             return refuse(format!(
@@ -327,7 +330,7 @@ fn propose(
     {
         rewrite.caveat(doubt);
     }
-    Ok(Some(rewrite))
+    Ok(Some((rewrite, fates)))
 }
 
 /// What an ecosystem contributes to the split.
@@ -355,7 +358,10 @@ pub(super) struct Shape {
 
 /// The split; none where the stage's image is the final one already and it
 /// leaves nothing behind.
-fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Option<Rewrite>> {
+fn split(
+    subject: &Subject<'_, '_>,
+    mut edits: Vec<Edit>,
+) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
     preconditions(subject)?;
     let runtime = subject.runtime;
     let sources = subject.cx.sources(subject.codename);
@@ -419,7 +425,52 @@ fn split(subject: &Subject<'_, '_>, mut edits: Vec<Edit>) -> Outcome<Option<Rewr
     for caveat in sources.caveats.clone() {
         rewrite.caveat(caveat);
     }
-    Ok(Some(rewrite))
+    let fates = fates(subject, &shape, &packages, &artifacts);
+    Ok(Some((rewrite, fates)))
+}
+
+/// What becomes of each effect.
+fn fates(
+    subject: &Subject<'_, '_>,
+    shape: &Shape,
+    packages: &packages::Packages,
+    artifacts: &[artifacts::Artifact],
+) -> Vec<Fate> {
+    let fate = |(index, effect): (usize, &Effect)| {
+        let (verdict, why) = match &effect.what {
+            What::AptInstall { .. } | What::ApkAdd { .. } => {
+                match packages.kept.iter().find(|(at, _)| *at == index) {
+                    Some((_, names)) => (Verdict::Replayed, names.join(", ")),
+                    None => (Verdict::LeftBehind, "for the build alone".to_owned()),
+                }
+            }
+            What::Nothing | What::AptLists => (Verdict::Nothing, String::new()),
+            _ if effect.what == What::Replay
+                || shape.replay.contains(&index)
+                || artifacts::replayed(subject, effect) =>
+            {
+                (Verdict::Replayed, String::new())
+            }
+            _ => {
+                let taken: Vec<&str> = artifacts
+                    .iter()
+                    .filter(|a| effect.writes.iter().any(|w| artifacts::meets(w, a)))
+                    .map(|a| a.path.as_str())
+                    .collect();
+                if taken.is_empty() {
+                    (Verdict::LeftBehind, "nothing that runs needs it".to_owned())
+                } else {
+                    (Verdict::Copied, unique(taken.into_iter()).join(", "))
+                }
+            }
+        };
+        Fate {
+            effect: index,
+            verdict,
+            why,
+        }
+    };
+    subject.ledger.effects.iter().enumerate().map(fate).collect()
 }
 
 fn unique<'s>(items: impl Iterator<Item = &'s str>) -> Vec<&'s str> {

@@ -1,6 +1,7 @@
 //! The commands, each a thin layer over the library.
 
 pub mod catalog;
+pub mod explain;
 pub mod generate;
 pub mod inspect;
 pub mod review;

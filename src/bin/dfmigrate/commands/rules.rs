@@ -1,8 +1,7 @@
-//! `dfmigrate rules` and `dfmigrate explain`
+//! `dfmigrate rules`
 
 use std::io::Write as _;
 
-use anyhow::bail;
 use dfmigrate::rules;
 
 use crate::exit;
@@ -19,19 +18,5 @@ pub fn list() -> anyhow::Result<u8> {
             meta.summary
         )?;
     }
-    Ok(exit::DONE)
-}
-
-pub fn explain(id: &str) -> anyhow::Result<u8> {
-    let Some(rule) = rules::find(id) else {
-        let known: Vec<&str> = rules::all().iter().map(|rule| rule.meta().id).collect();
-        bail!(
-            "there is no rule {id:?}; the rules are {}",
-            known.join(", ")
-        );
-    };
-    let meta = rule.meta();
-    let mut out = anstream::stdout().lock();
-    writeln!(out, "{}: {}\n\n{}", meta.id, meta.summary, meta.docs)?;
     Ok(exit::DONE)
 }
