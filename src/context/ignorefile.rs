@@ -609,9 +609,11 @@ mod tests {
         let path = "a".repeat(4000);
         for pattern in ["*a".repeat(20_000), "**/a*".repeat(10_000)] {
             let ignore = Ignore::parse(format!("{pattern}b\n").as_bytes()).unwrap();
-            let start = std::time::Instant::now();
+            let worked =
+                || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec;
+            let start = worked();
             assert_ne!(ignore.excludes(&path), Ok(true));
-            assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+            assert!(worked() - start < 5);
         }
         let many = "*a*b\n".repeat(100_000);
         let ignore = Ignore::parse(many.as_bytes()).unwrap();

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::{Model, Step, join};
+use super::{Model, Step, join, makefile};
 use crate::catalog::compiled;
 use crate::catalog::programs::{self, Role};
 use crate::facts::Files;
@@ -223,6 +223,7 @@ pub fn ledger(model: &Model<'_>, stage: usize, files: &dyn Files, workdir: &str)
         stage,
         files,
         ledger: Ledger::default(),
+        tools: 0,
     };
     for step in &model.stages[stage].steps {
         let instruction = model.instructions[step.instruction];
@@ -241,6 +242,9 @@ struct Reader<'m, 'a> {
     stage: usize,
     files: &'m dyn Files,
     ledger: Ledger,
+    /// In how many scripts of a project's build this is: programs that nobody
+    /// knows are its own tools there, which write below the working directory.
+    tools: usize,
 }
 
 /// The state while the commands of one script are read.
@@ -581,7 +585,11 @@ impl Reader<'_, '_> {
             return;
         };
         let Some(name) = first.clone() else {
-            effect.what = What::Opaque("which program it runs is not known".to_owned());
+            if self.tools > 0 {
+                self.bounded(frame, &mut effect);
+            } else {
+                effect.what = What::Opaque("which program it runs is not known".to_owned());
+            }
             self.ledger.effects.push(effect);
             return;
         };
@@ -701,7 +709,9 @@ impl Reader<'_, '_> {
             }
             "setcap" => effect.what = What::Replay,
             _ if local => return self.local(&name, args, frame, effect),
+            "make" | "gmake" => return self.make(args, row, frame, effect),
             _ => match row {
+                None if self.tools > 0 => self.bounded(frame, &mut effect),
                 None => {
                     effect.what =
                         What::Opaque(format!("what {base} does to the image is not known"));
@@ -782,6 +792,7 @@ impl Reader<'_, '_> {
                     "{name} starts or configures a service: what that writes is not known"
                 ));
             }
+            Role::Script | Role::Wrapper if self.tools > 0 => self.bounded(frame, effect),
             Role::Script | Role::Wrapper => {
                 effect.what = What::Opaque(format!("what {name} runs is not followed"));
             }
@@ -1066,16 +1077,23 @@ impl Reader<'_, '_> {
         if path.ends_with("/bin/python") || path.ends_with("/bin/python3") {
             return self.python(args, &path, frame, effect);
         }
-        let Some(context) = self.ledger.copied.context_path(&path) else {
-            effect.what = What::Opaque(format!("{name} is not a file of the build context"));
+        let context = self.ledger.copied.context_path(&path);
+        let text = context
+            .as_ref()
+            .and_then(|context| self.files.text(context).yes());
+        let (Some(context), Some(text)) = (&context, text) else {
+            match context {
+                _ if self.tools > 0 => self.bounded(frame, &mut effect),
+                Some(context) => effect.what = What::Opaque(format!("{context} can't be read")),
+                None => {
+                    effect.what =
+                        What::Opaque(format!("{name} is not a file of the build context"));
+                }
+            }
             self.ledger.effects.push(effect);
             return;
         };
-        let Some(text) = self.files.text(&context).yes() else {
-            effect.what = What::Opaque(format!("{context} can't be read"));
-            self.ledger.effects.push(effect);
-            return;
-        };
+        let context = context.clone();
         let first = text.lines().next().unwrap_or_default();
         let is_shell = if first.starts_with("#!") {
             first.contains("sh")
@@ -1328,14 +1346,137 @@ impl Reader<'_, '_> {
                 } else {
                     // A package's script runs in its folder, with the tools of
                     // its node_modules.
-                    self.bounded(frame, &mut effect);
                     effect.text = format!("{} → {script}", effect.text);
+                    let origin = format!("package.json {name}");
+                    self.project_script(&script, &origin, frame, &mut effect);
                 }
             }
             _ => {
                 // Without the manifest: a tool of node_modules or a script.
                 self.bounded(frame, &mut effect);
             }
+        }
+        self.ledger.effects.push(effect);
+    }
+
+    /// What a script of the project's own build does, told as one effect: its
+    /// tools write below the working directory, and what its text says beyond
+    /// that is added.
+    fn project_script(
+        &mut self,
+        script: &str,
+        origin: &str,
+        frame: &Frame<'_>,
+        effect: &mut Effect,
+    ) {
+        let before = self.ledger.effects.len();
+        let span = effect.span;
+        self.tools += 1;
+        self.script(
+            script.as_bytes(),
+            frame.step,
+            &frame.cwd,
+            &|_| span,
+            frame.depth + 1,
+            origin.to_owned(),
+        );
+        self.tools -= 1;
+        self.bounded(frame, effect);
+        for inner in self.ledger.effects.split_off(before) {
+            match inner.what {
+                // Shell that can't be read here is the tools' affair.
+                What::Opaque(why) if !why.starts_with("its shell can't be read") => {
+                    effect.what = What::Opaque(why);
+                }
+                What::AptInstall { .. }
+                | What::ApkAdd { .. }
+                | What::AptSource
+                | What::Replay
+                | What::NodeInstall {
+                    global: Some(_), ..
+                }
+                | What::Corepack => {
+                    let why = format!(
+                        "`{}` sets up the system inside of a script",
+                        inner.text.trim()
+                    );
+                    effect.what = What::Opaque(why);
+                }
+                _ => {
+                    let inside = |path: &str| {
+                        path == frame.cwd
+                            || path.starts_with(&format!("{}/", frame.cwd.trim_end_matches('/')))
+                    };
+                    effect
+                        .writes
+                        .extend(inner.writes.into_iter().filter(|w| !inside(&w.path)));
+                }
+            }
+        }
+    }
+
+    /// `make`: the recipes of a Makefile of the context are read.
+    fn make(
+        &mut self,
+        args: &[Option<String>],
+        row: Option<programs::Program>,
+        frame: &mut Frame<'_>,
+        mut effect: Effect,
+    ) {
+        let mut cwd = frame.cwd.clone();
+        let mut file = None;
+        let mut targets = Vec::new();
+        let mut given = Vec::new();
+        let mut words = args.iter().flatten().map(String::as_str);
+        while let Some(word) = words.next() {
+            match word {
+                "-C" | "--directory" => {
+                    cwd = words
+                        .next()
+                        .and_then(|dir| join(Some(&cwd), dir))
+                        .unwrap_or(cwd);
+                }
+                "-f" | "--file" | "--makefile" => file = words.next().map(str::to_owned),
+                "-j" | "-l" | "-o" | "-W" | "-I" => {}
+                word if word.starts_with('-') => {}
+                word if word.chars().all(|c| c.is_ascii_digit()) => {}
+                word => match word.split_once('=') {
+                    Some((name, value)) => {
+                        let name = name.trim_end_matches([':', '?', '+']);
+                        given.push((name.to_owned(), value.to_owned()));
+                    }
+                    None => targets.push(word.to_owned()),
+                },
+            }
+        }
+        let names = match file {
+            Some(file) => vec![file],
+            None => ["GNUmakefile", "makefile", "Makefile"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        let text = names.iter().find_map(|name| {
+            let path = join(Some(&cwd), name)?;
+            let context = self.ledger.copied.context_path(&path)?;
+            self.files.text(&context).yes()
+        });
+        let recipes = text
+            .filter(|_| frame.depth < MAX_DEPTH)
+            .and_then(|text| makefile::recipes(&text, &targets, &given))
+            .filter(|recipes| !recipes.is_empty());
+        match (recipes, row) {
+            (Some(recipes), _) => {
+                let inner = Frame {
+                    cwd,
+                    ..clone_frame(frame)
+                };
+                self.project_script(&recipes, "the Makefile", &inner, &mut effect);
+            }
+            (None, Some(row)) => self.by_table("make", row, args, frame, &mut effect),
+            (None, None) => self.bounded(frame, &mut effect),
+        }
+        if matches!(effect.what, What::Nothing) && !effect.writes.is_empty() {
+            effect.what = What::Writes;
         }
         self.ledger.effects.push(effect);
     }

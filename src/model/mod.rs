@@ -5,6 +5,7 @@
 //! says why.
 
 pub mod effects;
+mod makefile;
 pub mod pins;
 pub mod runtime;
 pub mod sources;

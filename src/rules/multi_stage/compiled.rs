@@ -405,6 +405,8 @@ fn provided(
 /// What else the file writes, beside what compilers do.
 fn written(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome<()> {
     let rows: Vec<&str> = subject.ledger.copied.rows().map(|(to, ..)| to).collect();
+    let settings = subject.use_of.settings();
+    let toolchain: Vec<&str> = settings.iter().flat_map(|settings| settings.path()).collect();
     let holds_sources = |path: &str| rows.iter().any(|to| below(to, path));
     for effect in &subject.ledger.effects {
         let external = is_copy(subject, effect)
@@ -428,8 +430,16 @@ fn written(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome<()> 
                 let installed = path == "/usr/local" && found.iter().any(|a| below(&a.path, path));
                 if installed && subject.image != "gcc" {
                     add(found, path.to_owned(), true, reason);
+                    continue;
                 }
-                continue;
+                // Of what it writes elsewhere, all that is not the toolchain's.
+                let own = below(path, &effect.cwd)
+                    || holds_sources(path)
+                    || path.starts_with("/root/")
+                    || toolchain.iter().any(|folder| below(folder, path) || below(path, folder));
+                if own || artifacts::is_base_folder(path) {
+                    continue;
+                }
             }
             if (metadata(effect) || artifacts::trivial(effect)) && (holds_sources(path) || path == "/") {
                 continue;
