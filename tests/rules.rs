@@ -73,7 +73,12 @@ fn faults(case: &Path) -> Vec<String> {
         .unwrap_or_default();
     if chosen != wanted {
         faults.push(format!(
-            "chosen {chosen:?}, not {wanted:?}; refused {:?}",
+            "chosen {chosen:?}, not {wanted:?}; held {:?}; refused {:?}",
+            planned
+                .held
+                .iter()
+                .map(|h| (h.rewrite.rule, h.reason.clone()))
+                .collect::<Vec<_>>(),
             planned.refusals
         ));
     }

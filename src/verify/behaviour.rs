@@ -181,6 +181,8 @@ pub fn ask(
             until,
             &mut answer,
         )?,
+        // A check of the user's own needs no more than a moment to start.
+        None if question.check.is_some() => std::thread::sleep(Duration::from_secs(1)),
         None => wait(builder, &container, until, question, &mut answer)?,
     }
     if question.health {
@@ -295,15 +297,15 @@ fn wait(
             answer.firm.push(format!("exit status {code}"));
             return Ok(());
         }
-        // A check of the user's own needs the container to be up, not to end.
-        let enough = question.check.is_some() || question.health;
-        if Instant::now() > until || enough {
+        // With a health check it is a service, which does not end.
+        if question.health {
             answer.fine = true;
-            answer.firm.push(if enough {
-                "it runs".to_owned()
-            } else {
-                format!("it still runs after {} s", question.time.as_secs())
-            });
+            return Ok(());
+        }
+        if Instant::now() > until {
+            answer.fine = true;
+            let seconds = question.time.as_secs();
+            answer.firm.push(format!("it still runs after {seconds} s"));
             return Ok(());
         }
         std::thread::sleep(Duration::from_millis(200));

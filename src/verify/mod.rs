@@ -26,9 +26,10 @@ pub mod root;
 pub mod secrets;
 pub mod size;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::facts::Facts;
@@ -36,6 +37,7 @@ use crate::model::{Base, Model};
 use crate::plan::{self, Plan};
 use crate::rules::{Context, Mend, Safety};
 use crate::syntax::{self, Keyword};
+use crate::text::{Edit, EditSet, Span};
 
 use archive::{Cache, Image};
 use behaviour::{Answer, Compared, Question};
@@ -63,6 +65,8 @@ pub struct Options {
     pub repair: Option<u32>,
     /// Leave the images.
     pub keep: bool,
+    /// Compare with this file, made by hand, instead of with a plan.
+    pub against: Option<String>,
 }
 
 /// How to start containers; what is not told is taken from the image before.
@@ -85,6 +89,8 @@ pub struct Session<'s> {
     pub cache: &'s Cache,
     /// Ends everything.
     pub stop: &'s Stop,
+    /// Base images that were read, by the instructions that name them.
+    pub bases: &'s Mutex<HashMap<String, Image>>,
 }
 
 /// One file.
@@ -107,8 +113,10 @@ pub struct Subject<'s> {
 pub enum Verdict {
     /// The plan holds.
     Verified,
-    /// A plan holds after mends; it may be a smaller one.
+    /// The plan holds after mends.
     Mended,
+    /// A smaller plan holds: some of the first one's rewrites are not in it.
+    SteppedDown,
     /// The plan changes what the image is or does.
     Differs,
     /// No plan holds: the file is best left alone.
@@ -127,7 +135,7 @@ impl Verdict {
     /// Whether a change was proven and may be written.
     #[must_use]
     pub fn holds(self) -> bool {
-        matches!(self, Self::Verified | Self::Mended)
+        matches!(self, Self::Verified | Self::Mended | Self::SteppedDown)
     }
 
     /// Its name in reports.
@@ -136,6 +144,7 @@ impl Verdict {
         match self {
             Self::Verified => "verified",
             Self::Mended => "mended",
+            Self::SteppedDown => "stepped-down",
             Self::Differs => "differs",
             Self::GaveUp => "gave-up",
             Self::BeforeFails => "before-fails",
@@ -323,6 +332,9 @@ pub fn verify(
 
 impl<'w> Worker<'w> {
     fn plan(&self, options: &plan::Options) -> Plan {
+        if let Some(text) = &self.options.against {
+            return against(self.subject.bytes, text);
+        }
         plan::plan(self.subject.bytes.to_vec(), self.subject.facts, options)
     }
 
@@ -363,14 +375,16 @@ impl<'w> Worker<'w> {
             let holds = round.problems.is_empty();
             outcome.rounds.push(round);
             if holds {
+                let dropped = planned.ignore.len() > self.options.plan.ignore.len();
                 outcome.verdict = match outcome.rounds.len() {
                     1 => Verdict::Verified,
+                    _ if dropped => Verdict::SteppedDown,
                     _ => Verdict::Mended,
                 };
                 return Ok(());
             }
             outcome.verdict = Verdict::Differs;
-            if self.options.repair.is_none() {
+            if self.options.repair.is_none() || self.options.against.is_some() {
                 return Ok(());
             }
             // First what was seen to be missing, then all that was written,
@@ -473,7 +487,7 @@ impl<'w> Worker<'w> {
                 round
                     .problems
                     .push(format!("the rewritten file does not build: `{step}` fails"));
-                let base = self.base_of(&plan.after)?.map(|(_, image)| image);
+                let base = self.base_of(&plan.after)?;
                 let empty = Image {
                     config: config::Config::default(),
                     layers: Vec::new(),
@@ -543,7 +557,7 @@ impl<'w> Worker<'w> {
                 ),
                 Compared::Differs(why) => {
                     round.problems.push(why.clone());
-                    round.log = reply.log.iter().rev().take(12).rev().cloned().collect();
+                    round.log = repair::decisive(&reply.log);
                     lacks.extend(repair::lacks_in_log(&reply.log, old_side, new_side));
                 }
             }
@@ -602,7 +616,7 @@ impl<'w> Worker<'w> {
         let tagged = self.build_one(dockerfile, &tag, role, self.subject.context, false)?;
         self.watch.now(&format!("{role}: reading the image"));
         let image = self.read(&tag)?;
-        let base = self.base_of(dockerfile)?.map(|(_, image)| image);
+        let base = self.base_of(dockerfile)?;
         Ok(Built {
             tagged,
             image,
@@ -659,7 +673,7 @@ impl<'w> Worker<'w> {
 
     /// The image that the last stage is built on, read by building nothing on
     /// it: the file's own ARG lines say what its FROM means.
-    fn base_of(&self, dockerfile: &[u8]) -> Result<Option<(Tagged<'w>, Image)>, Failure> {
+    fn base_of(&self, dockerfile: &[u8]) -> Result<Option<Image>, Failure> {
         let file = syntax::parse(dockerfile.to_vec());
         let model = Model::of(&file);
         let Some(last) = model.stages.len().checked_sub(1) else {
@@ -692,13 +706,23 @@ impl<'w> Worker<'w> {
             }
         }
         bare.push_str(&(text(stage.from) + "\n"));
+        let known = || {
+            self.session
+                .bases
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(image) = known().get(&bare) {
+            return Ok(Some(image.clone()));
+        }
         let empty = tempfile::tempdir()
             .map_err(|error| Failure::Other(format!("no folder can be made: {error}")))?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let tag = format!("dfmigrate-verify:{}-base-{number}", self.slug);
-        let tagged = self.build_one(bare.as_bytes(), &tag, "base", empty.path(), true)?;
+        let _tagged = self.build_one(bare.as_bytes(), &tag, "base", empty.path(), true)?;
         let image = self.read(&tag)?;
-        Ok(Some((tagged, image)))
+        known().insert(bare, image.clone());
+        Ok(Some(image))
     }
 
     /// What to ask, with what the image before says of itself.
@@ -734,6 +758,25 @@ impl<'w> Worker<'w> {
             question,
             self.session.secrets,
         )
+    }
+}
+
+/// A file made by hand, as a plan without rewrites of ours.
+fn against(bytes: &[u8], text: &str) -> Plan {
+    let before = syntax::parse(bytes.to_vec());
+    let whole = Span::new(0, bytes.len());
+    let edits = if bytes == text.as_bytes() {
+        EditSet::default()
+    } else {
+        EditSet::new(vec![Edit::replace(whole, text)]).unwrap_or_default()
+    };
+    Plan {
+        chosen: Vec::new(),
+        held: Vec::new(),
+        refusals: Vec::new(),
+        after: edits.apply(bytes),
+        edits,
+        before,
     }
 }
 

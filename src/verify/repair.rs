@@ -43,12 +43,48 @@ pub fn lacks_in_log(log: &[String], before: Side<'_>, after: Side<'_>) -> Vec<La
             |c: char| !(c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@'));
         for word in line.split(split) {
             let word = word.trim_end_matches(['.', ':', ',']);
+            if COMMON.contains(&word) && !named(line, word) {
+                continue;
+            }
             if let Some(lack) = lack_of(word, before, after) {
                 found.insert(lack);
             }
         }
     }
     found.into_iter().collect()
+}
+
+/// Whether a complaint is about that word, and does not only hold it.
+fn named(line: &str, word: &str) -> bool {
+    let about = [
+        format!("spawn {word} "),
+        format!("spawnSync {word} "),
+        format!("{word}: not found"),
+        format!("{word}: command not found"),
+        format!("'{word}'"),
+        format!("\"{word}\""),
+    ];
+    about.iter().any(|form| line.contains(form.as_str()))
+}
+
+/// The lines of a log that tell why, in their order: those that complain
+/// first, and the last ones.
+#[must_use]
+pub fn decisive(log: &[String]) -> Vec<String> {
+    const COMPLAINING: usize = 8;
+    const LAST: usize = 4;
+    let complains = |line: &str| {
+        let line = line.to_lowercase();
+        line.contains("error") || COMPLAINTS.iter().any(|words| line.contains(words))
+    };
+    let last = log.len().saturating_sub(LAST);
+    let mut left = COMPLAINING;
+    let kept = log.iter().enumerate().filter(|(at, line)| {
+        let tells = left > 0 && complains(line);
+        left -= usize::from(tells);
+        (tells || *at >= last) && !line.trim().is_empty()
+    });
+    kept.map(|(_, line)| line.clone()).collect()
 }
 
 fn lack_of(word: &str, before: Side<'_>, after: Side<'_>) -> Option<Lack> {
@@ -72,7 +108,7 @@ fn lack_of(word: &str, before: Side<'_>, after: Side<'_>) -> Option<Lack> {
             None => Lack::Library(was),
         });
     }
-    if word.contains('/') || COMMON.contains(&word) {
+    if word.contains('/') {
         return None;
     }
     let was = before.command(word)?;
@@ -233,6 +269,8 @@ mod tests {
         let log = [
             "ImportError: libgdbm.so.6: cannot open shared object file: No such file or directory",
             "sh: 1: tool: not found",
+            "Error: spawn file ENOENT",
+            "no such file as this",
             "FileNotFoundError: [Errno 2] No such file or directory: '/opt/data/words'",
             "all is well with /usr/local/bin/tool",
         ]
@@ -248,6 +286,7 @@ mod tests {
             mends,
             [
                 Missing::Package("libgdbm6".into()),
+                Missing::Path("/usr/bin/file".into()),
                 Missing::Path("/usr/local/bin/tool".into()),
                 Missing::Path("/opt/data/words".into()),
             ]

@@ -47,11 +47,10 @@ pub struct Document {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct FileJson {
     /// The path.
     path: String,
-    /// `verified`, `mended`, `differs`, `gave-up`, `before-fails`,
+    /// `verified`, `mended`, `stepped-down`, `differs`, `gave-up`, `before-fails`,
     /// `unchanged`, `invalid` or `failed`.
     verdict: &'static str,
     /// The rules of the plan that the verdict is about.
@@ -72,7 +71,6 @@ struct FileJson {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct RoundJson {
     /// What its rewrites do.
     plan: Vec<String>,
@@ -93,7 +91,6 @@ struct RoundJson {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct MendJson {
     /// What was added: `package NAME`, `path PATH`, `loader cache`.
     what: String,
@@ -102,7 +99,6 @@ struct MendJson {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct ImagesJson {
     /// Before and after, the bytes of all layers' files.
     bytes: [u64; 2],
@@ -117,7 +113,6 @@ struct ImagesJson {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct LayerJson {
     made_by: String,
     bytes: u64,
@@ -133,7 +128,6 @@ struct FolderJson {
 }
 
 #[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
 struct BehaviourJson {
     /// What was asked, in words.
     asked: String,
@@ -267,7 +261,7 @@ pub fn junit(files: &[File<'_>]) -> Result<String, quick_junit::SerializeError> 
         let outcome = file.outcome;
         let text = plain(file);
         let status = match outcome.verdict {
-            Verdict::Verified | Verdict::Mended => TestCaseStatus::success(),
+            Verdict::Verified | Verdict::Mended | Verdict::SteppedDown => TestCaseStatus::success(),
             Verdict::Unchanged => TestCaseStatus::skipped(),
             Verdict::Differs | Verdict::GaveUp => failed(NonSuccessKind::Failure, file),
             Verdict::BeforeFails | Verdict::Invalid | Verdict::Failed => {
@@ -304,6 +298,7 @@ pub fn headline(outcome: &Outcome) -> String {
             "mended in {} builds: the plan that holds is not the first one",
             outcome.rounds.len()
         ),
+        Verdict::SteppedDown => format!("a smaller rewrite holds, the first one does not: {first}"),
         Verdict::Differs => format!("not verified: {first}"),
         Verdict::GaveUp => format!("given up, best left alone: {first}"),
         Verdict::BeforeFails => {
@@ -349,7 +344,7 @@ pub fn text(file: &File<'_>) -> String {
     let outcome = file.outcome;
     let (path, dim) = (style::PATH, style::DIM);
     let colour = match outcome.verdict {
-        Verdict::Verified | Verdict::Mended => style::NEW,
+        Verdict::Verified | Verdict::Mended | Verdict::SteppedDown => style::NEW,
         Verdict::Unchanged => style::DIM,
         Verdict::BeforeFails => style::DOUBT,
         _ => style::OLD,

@@ -483,12 +483,16 @@ fn unique<'s>(items: impl Iterator<Item = &'s str>) -> Vec<&'s str> {
     out
 }
 
-/// Whether anything is installed or built in the stage.
+/// Whether anything is installed or built in the stage. Where its program comes
+/// from another stage, packages of the system are what it runs with: they
+/// alone make no stage that builds.
 fn builds(subject: &Subject<'_, '_>) -> bool {
+    let fed = !subject.stage.uses.is_empty();
     subject.ledger.effects.iter().any(|effect| {
         let keyword = subject.instruction(effect.instruction).keyword;
         keyword == Keyword::Run
             && match &effect.what {
+                What::AptInstall { .. } => !fed,
                 What::Writes => !artifacts::trivial(effect),
                 What::Nothing | What::AptLists | What::Replay | What::AptSource => false,
                 _ => true,

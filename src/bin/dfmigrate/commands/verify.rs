@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -71,8 +71,12 @@ pub struct Verify {
     pub ignore: Vec<String>,
 
     /// Mend what is seen to be missing, in at most N builds, then try smaller rewrites
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3")]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3")]
     pub repair: Option<u32>,
+
+    /// Compare with this Dockerfile, made by hand, instead of with what dfmigrate proposes
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["apply", "repair"])]
+    pub against: Option<PathBuf>,
 
     /// Start both images and compare what they answer: on --port, else on the
     /// first port that is exposed, else their output and exit status
@@ -276,6 +280,7 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         secrets: &secrets,
         cache: &cache,
         stop: &stop,
+        bases: &Mutex::default(),
     };
     let done = all(&found.sources, args, &options, &session)?;
     let files: Vec<File<'_>> = done
@@ -352,6 +357,13 @@ fn options(args: &Verify) -> anyhow::Result<verify::Options> {
         }),
         repair: args.repair,
         keep: args.keep,
+        against: match &args.against {
+            None => None,
+            Some(path) => Some(
+                std::fs::read_to_string(path)
+                    .with_context(|| format!("{} can't be read", path.display()))?,
+            ),
+        },
     })
 }
 

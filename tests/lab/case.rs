@@ -1,0 +1,361 @@
+//! One case: its description, how it is run, and what is checked.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::Lab;
+
+/// Files of a case that are not part of its build context.
+const OURS: [&str; 2] = ["case.toml", "forced.Dockerfile"];
+
+/// Families of the laboratory by the start of a case's name.
+const FAMILIES: [&str; 8] = [
+    "golang", "java", "nginx", "node", "php", "python", "ruby", "rust",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    about: String,
+    expect: String,
+    verdict: Option<String>,
+    port: Option<u16>,
+    path: Option<String>,
+    check: Option<String>,
+    contains: String,
+    forced: Option<String>,
+    context: Option<PathBuf>,
+    #[serde(default)]
+    images: Vec<String>,
+    #[serde(default)]
+    fast: bool,
+}
+
+/// A case.
+pub struct Case {
+    pub name: String,
+    pub images: Vec<String>,
+    pub fast: bool,
+    folder: PathBuf,
+    described: Described,
+}
+
+/// What came of a case.
+#[derive(Default)]
+pub struct Row {
+    pub name: String,
+    pub about: String,
+    /// What is left in the end: `split`, `slim` or `refuse`.
+    pub shape: String,
+    pub verdict: String,
+    /// Bytes on disk.
+    pub bytes: Option<(u64, u64)>,
+    /// What was added by mending.
+    pub mends: Vec<String>,
+    /// What was said of the rewrite by hand.
+    pub forced: Option<String>,
+    pub took: Duration,
+    pub builder: String,
+    pub problems: Vec<String>,
+}
+
+/// All cases below a folder, by name.
+pub fn all(folder: &Path) -> Result<Vec<Case>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut cases = Vec::new();
+    for entry in entries {
+        let folder = entry.map_err(|error| error.to_string())?.path();
+        let file = folder.join("case.toml");
+        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        let text = fs::read_to_string(&file).map_err(|error| told(&error))?;
+        let described: Described = toml::from_str(&text).map_err(|error| told(&error))?;
+        let name = folder.file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let mut images = described.images.clone();
+        let family = FAMILIES.iter().find(|family| name.starts_with(**family));
+        images.extend(family.map(|&family| family.to_owned()));
+        cases.push(Case {
+            images,
+            fast: described.fast,
+            folder,
+            described,
+            name,
+        });
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+impl Case {
+    /// Runs it and checks what comes out.
+    pub fn run(&self, lab: &Lab) -> Row {
+        let start = Instant::now();
+        let mut row = Row {
+            name: self.name.clone(),
+            about: self.described.about.clone(),
+            ..Row::default()
+        };
+        if let Err(error) = self.check(lab, &mut row) {
+            row.problems.push(error.to_string());
+        }
+        row.took = start.elapsed();
+        row
+    }
+
+    fn check(&self, lab: &Lab, row: &mut Row) -> io::Result<()> {
+        let out = lab.root.join("target/lab").join(&self.name);
+        let _ = fs::remove_dir_all(&out);
+        fs::create_dir_all(&out)?;
+        let work = tempfile::tempdir()?;
+        let context = match &self.described.context {
+            Some(elsewhere) => lab.root.join(elsewhere),
+            None => self.folder.clone(),
+        };
+        copy(&context, work.path(), true)?;
+        let file = work.path().join("Dockerfile");
+        // The builder's own front end stands for the one that `# syntax` names,
+        // which the laboratory does not hold.
+        let text = without_syntax(&fs::read_to_string(&file)?);
+        fs::write(&file, &text)?;
+        fs::write(out.join("before.Dockerfile"), &text)?;
+        commit(work.path())?;
+
+        let report = self.verify(lab, work.path(), &["--apply", "--repair=3"], &out, "verify")?;
+        let after = fs::read_to_string(&file)?;
+        fs::write(out.join("after.Dockerfile"), &after)?;
+        self.judge(&report, &text, &after, row);
+        // What stepped down would be proposed again.
+        if after != text && matches!(row.verdict.as_str(), "verified" | "mended") {
+            let again = self.call(lab, work.path(), &["--check", "Dockerfile"])?;
+            if !again.status.success() {
+                row.problems
+                    .push("a second run would change it again".into());
+            }
+        }
+        let forced = self.folder.join("forced.Dockerfile");
+        if forced.is_file() {
+            fs::write(&file, &text)?;
+            let forced = forced.to_string_lossy().into_owned();
+            let report = self.verify(lab, work.path(), &["--against", &forced], &out, "forced")?;
+            self.judge_forced(&report, row);
+        } else if self.described.forced.is_some() {
+            row.problems.push("there is no forced.Dockerfile".into());
+        }
+        Ok(())
+    }
+
+    fn call(&self, lab: &Lab, folder: &Path, args: &[&str]) -> io::Result<Output> {
+        let cache = lab.root.join("target/lab-cache");
+        Command::new(&lab.dfmigrate)
+            .args(args)
+            .envs(&lab.env)
+            .env("XDG_CACHE_HOME", cache)
+            .current_dir(folder)
+            .output()
+    }
+
+    /// `dfmigrate verify` of the Dockerfile in `folder`; its JSON report.
+    fn verify(
+        &self,
+        lab: &Lab,
+        folder: &Path,
+        more: &[&str],
+        out: &Path,
+        name: &str,
+    ) -> io::Result<Value> {
+        let port = self.described.port.map(|port| port.to_string());
+        let mut args = vec!["verify", "--run", "--output-format", "json"];
+        for (flag, value) in [
+            ("--port", &port),
+            ("--path", &self.described.path),
+            ("--check-cmd", &self.described.check),
+        ] {
+            if let Some(value) = value {
+                args.extend([flag, value]);
+            }
+        }
+        args.extend(more);
+        args.push("Dockerfile");
+        let output = self.call(lab, folder, &args)?;
+        fs::write(out.join(format!("{name}.json")), &output.stdout)?;
+        fs::write(out.join(format!("{name}.log")), &output.stderr)?;
+        let report: Value = serde_json::from_slice(&output.stdout).map_err(|error| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            io::Error::other(format!("no report: {error}; it says: {said}"))
+        })?;
+        Ok(report)
+    }
+
+    fn judge(&self, report: &Value, before: &str, after: &str, row: &mut Row) {
+        let file = &report["files"][0];
+        row.builder = string(&report["builder"]);
+        row.verdict = string(&file["verdict"]);
+        let rules = strings(&file["rules"]);
+        let has = |rule: &str| before != after && rules.iter().any(|r| r == rule);
+        row.shape = if has("multi-stage") {
+            "split"
+        } else if has("slim-base") || has("alpine-base") {
+            "slim"
+        } else {
+            "refuse"
+        }
+        .to_owned();
+        let expected = &self.described.expect;
+        if !expected.split('|').any(|shape| shape == row.shape) {
+            row.problems
+                .push(format!("{expected} was expected, {} is left", row.shape));
+        }
+        let fine: &[&str] = match (&self.described.verdict, row.shape.as_str()) {
+            (Some(verdict), _) => &[verdict.as_str()],
+            (None, "refuse") => &["unchanged", "verified"],
+            (None, _) => &["verified"],
+        };
+        if !fine.contains(&row.verdict.as_str()) {
+            row.problems.push(format!(
+                "the verdict is {}, not {}",
+                row.verdict,
+                fine.join(" or ")
+            ));
+            row.problems.extend(strings_of(&file["failure"]));
+        }
+        let rounds = file["rounds"].as_array().cloned().unwrap_or_default();
+        for round in &rounds {
+            let mends = round["mends"].as_array().into_iter().flatten();
+            row.mends.extend(mends.map(|mend| string(&mend["what"])));
+        }
+        if !fine.contains(&row.verdict.as_str()) {
+            for round in &rounds {
+                row.problems.extend(strings(&round["problems"]));
+                row.problems.extend(strings(&round["log"]));
+            }
+        }
+        let Some(last) = rounds.last() else { return };
+        row.problems.extend(self.unanswered(last));
+        let bytes = &last["images"]["bytes"];
+        if let (Some(was), Some(is)) = (bytes[0].as_u64(), bytes[1].as_u64()) {
+            row.bytes = Some((was, is));
+            if row.shape != "refuse" && is >= was {
+                row.problems.push("the image is not smaller".into());
+            }
+        }
+    }
+
+    /// What is wrong with the answer before: then nothing was proven.
+    fn unanswered(&self, round: &Value) -> Option<String> {
+        let behaviour = &round["behaviour"];
+        if behaviour.is_null() {
+            return None;
+        }
+        let answer = format!(
+            "{}\n{}",
+            string(&behaviour["text_before"]),
+            strings(&behaviour["before"]).join(", ")
+        );
+        let wanted = &self.described.contains;
+        (!answer.contains(wanted))
+            .then(|| format!("the case itself is broken: {wanted:?} is not in {answer:?}"))
+    }
+
+    fn judge_forced(&self, report: &Value, row: &mut Row) {
+        let file = &report["files"][0];
+        let verdict = string(&file["verdict"]);
+        let round = &file["rounds"][0];
+        row.problems.extend(self.unanswered(round));
+        let mut said = strings(&round["problems"]);
+        said.extend(strings(&round["log"]));
+        let wanted = self.described.forced.clone().unwrap_or_default();
+        let found = said.iter().find(|line| line.contains(&wanted));
+        if verdict != "differs" {
+            row.problems
+                .push(format!("the rewrite by hand is {verdict}: why refuse?"));
+        } else if wanted.is_empty() {
+            row.problems.push(format!(
+                "case.toml does not say how the rewrite by hand breaks; it is: {said:?}"
+            ));
+        } else if found.is_none() {
+            row.problems.push(format!(
+                "the rewrite by hand breaks in another way: {said:?}"
+            ));
+        }
+        row.forced = found.cloned();
+    }
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(string).collect()
+}
+
+fn strings_of(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn copy(from: &Path, to: &Path, top: bool) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if top && OURS.iter().any(|ours| name == *ours) {
+            continue;
+        }
+        let target = to.join(&name);
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&entry.path(), &target, false)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn without_syntax(text: &str) -> String {
+    let mut top = true;
+    let kept = text.split_inclusive('\n').filter(|line| {
+        top &= line.starts_with('#');
+        let directive = line.trim_start_matches('#').trim().to_lowercase();
+        let names = directive
+            .split_once('=')
+            .is_some_and(|(key, _)| key.trim() == "syntax");
+        !(top && names)
+    });
+    kept.collect()
+}
+
+/// A repository of its own: files that are not committed are not written over.
+fn commit(folder: &Path) -> io::Result<()> {
+    let name = [
+        "-c",
+        "user.name=lab",
+        "-c",
+        "user.email=lab@localhost",
+        "-c",
+        "commit.gpgsign=false",
+    ];
+    for args in [
+        &["init", "-q", "."][..],
+        &["add", "-A"],
+        &["commit", "-q", "-m", "before"],
+    ] {
+        let status = Command::new("git")
+            .args(name)
+            .args(args)
+            .current_dir(folder)
+            .status()?;
+        if !status.success() {
+            return Err(io::Error::other("git fails"));
+        }
+    }
+    Ok(())
+}

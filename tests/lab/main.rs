@@ -1,0 +1,183 @@
+//! The cases of `fixtures/lab`, built for real: `dfmigrate verify` with a real
+//! builder, against a registry that serves images under Docker Hub's names.
+//!
+//! ```text
+//! cargo test --test lab -- [--fast] [--table FILE] [-j N] [CASE...]
+//! ```
+//!
+//! A case is a build context with a Dockerfile and a `case.toml`:
+//! - `about`: what it is about;
+//! - `expect`: `split`, `slim` or `refuse`, or several with `|` between: what
+//!   is left in the end (`refuse` also allows a tag that is merely pinned);
+//! - `verdict`: what `verify` has to say, if not `verified` or `unchanged`;
+//! - `port` and `path`, or `check`, or neither: what is asked of the containers;
+//! - `contains`: what the answer before must hold, so that two broken images
+//!   are not "the same";
+//! - `forced`: what must be said of `forced.Dockerfile`, a rewrite by hand of a
+//!   case that is to be refused, which shows that the refusal is right;
+//! - `context`: a folder elsewhere in the repository, instead of the case's own;
+//! - `images`: families of the laboratory that it needs beside its name's;
+//! - `fast`: it is one of those that CI has time for.
+//!
+//! `LAB` is the laboratory's program (`../shared/lab/lab`). Without it, or
+//! without root, nothing is built and that is said; in CI it is an error. What
+//! was built, and the reports, stay in `target/lab/CASE/`.
+
+mod case;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use case::Row;
+
+/// What the command line asks for.
+struct Asked {
+    fast: bool,
+    table: Option<PathBuf>,
+    jobs: usize,
+    names: Vec<String>,
+}
+
+/// The laboratory, up.
+pub struct Lab {
+    /// Variables that lead a builder to it.
+    pub env: BTreeMap<String, String>,
+    /// The program under test.
+    pub dfmigrate: PathBuf,
+    /// The repository.
+    pub root: PathBuf,
+}
+
+fn asked() -> Result<Asked, String> {
+    let mut asked = Asked {
+        fast: false,
+        table: None,
+        jobs: 2,
+        names: Vec::new(),
+    };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--fast" => asked.fast = true,
+            "--table" => asked.table = Some(value()?.into()),
+            "-j" => asked.jobs = value()?.parse().map_err(|_| "-j needs a number")?,
+            name if name.starts_with('-') => return Err(format!("there is no option {name}")),
+            name => asked.names.push(name.to_owned()),
+        }
+    }
+    Ok(asked)
+}
+
+/// Why there is no laboratory here, if so.
+fn absent(lab: &Path) -> Option<String> {
+    if !lab.is_file() {
+        return Some(format!("there is no laboratory at {}", lab.display()));
+    }
+    let id = Command::new("id").arg("-u").output().ok()?;
+    (id.stdout.trim_ascii() != b"0").then(|| "the laboratory needs root".to_owned())
+}
+
+/// Brings the laboratory up with the images of some families.
+fn up(lab: &Path, families: &BTreeSet<String>) -> Result<BTreeMap<String, String>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", lab.display());
+    let status = Command::new(lab)
+        .arg("up")
+        .args(families)
+        .status()
+        .map_err(failed)?;
+    if !status.success() {
+        return Err("the laboratory does not come up".to_owned());
+    }
+    let output = Command::new(lab).arg("env").output().map_err(failed)?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let pairs = text.lines().filter_map(|line| {
+        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    Ok(pairs.collect())
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("lab: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, String> {
+    let asked = asked()?;
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut cases = case::all(&root.join("fixtures/lab"))?;
+    if !asked.names.is_empty() {
+        for name in &asked.names {
+            if !cases.iter().any(|case| case.name == *name) {
+                return Err(format!("there is no case {name}"));
+            }
+        }
+        cases.retain(|case| asked.names.contains(&case.name));
+    }
+    if asked.fast {
+        cases.retain(|case| case.fast);
+    }
+    let lab = std::env::var_os("LAB").map_or_else(|| root.join("../shared/lab/lab"), PathBuf::from);
+    if let Some(why) = absent(&lab) {
+        eprintln!(
+            "lab: SKIPPED: {} CASES WERE NOT BUILT OR COMPARED: {why}",
+            cases.len()
+        );
+        let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        return Ok(ExitCode::from(u8::from(ci)));
+    }
+    let start = Instant::now();
+    let families = cases.iter().flat_map(|case| case.images.iter().cloned());
+    let lab = Lab {
+        env: up(&lab, &families.collect())?,
+        dfmigrate: PathBuf::from(env!("CARGO_BIN_EXE_dfmigrate")),
+        root,
+    };
+    println!("lab: up after {} s", start.elapsed().as_secs());
+    println!("{}", table::heading());
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<BTreeMap<usize, Row>> = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..asked.jobs.clamp(1, cases.len().max(1)) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { return };
+                    let row = case.run(&lab);
+                    println!("{}", table::line(&row));
+                    for problem in &row.problems {
+                        println!("    | {problem}");
+                    }
+                    rows.lock().expect("no thread fails").insert(at, row);
+                }
+            });
+        }
+    });
+    let rows: Vec<Row> = rows
+        .into_inner()
+        .expect("no thread fails")
+        .into_values()
+        .collect();
+    let failed: Vec<&Row> = rows.iter().filter(|row| !row.problems.is_empty()).collect();
+    let took = start.elapsed().as_secs();
+    println!("{} cases, {} failed, {took} s", rows.len(), failed.len());
+    for row in &failed {
+        println!("    {}: see target/lab/{}", row.name, row.name);
+    }
+    if let Some(path) = &asked.table {
+        std::fs::write(path, table::page(&rows, &lab, took))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(ExitCode::from(u8::from(!failed.is_empty())))
+}

@@ -1,0 +1,122 @@
+//! The table of cases: on the terminal, and as a page of the documentation.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use crate::Lab;
+use crate::case::Row;
+
+/// The heading of the lines.
+pub fn heading() -> String {
+    format!(
+        "{:<28} {:<7} {:<12} {:>9} {:>9} {:>4}  {}",
+        "CASE", "LEFT", "VERDICT", "BEFORE MB", "AFTER MB", "S", "RESULT"
+    )
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1}", bytes as f64 / 1e6)
+}
+
+fn sizes(row: &Row) -> (String, String) {
+    let dash = || "-".to_owned();
+    row.bytes.map_or_else(
+        || (dash(), dash()),
+        |(was, is)| (megabytes(was), megabytes(is)),
+    )
+}
+
+/// One case.
+pub fn line(row: &Row) -> String {
+    let (was, is) = sizes(row);
+    format!(
+        "{:<28} {:<7} {:<12} {was:>9} {is:>9} {:>4}  {}",
+        row.name,
+        row.shape,
+        row.verdict,
+        row.took.as_secs(),
+        if row.problems.is_empty() {
+            "ok"
+        } else {
+            "FAILED"
+        },
+    )
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn commit(lab: &Lab) -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git")
+            .args(args)
+            .current_dir(&lab.root)
+            .output();
+        let output = output.ok().filter(|output| output.status.success());
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "an unknown commit".to_owned())
+}
+
+/// The page.
+pub fn page(rows: &[Row], lab: &Lab, seconds: u64) -> String {
+    let date = jiff::Timestamp::now().to_string();
+    let date = date.split('T').next().unwrap_or_default();
+    let builder = rows
+        .iter()
+        .map(|row| row.builder.as_str())
+        .find(|b| !b.is_empty());
+    let mut out = format!(
+        "# Cases built for real\n\n\
+         Written by `cargo test --test lab -- --table FILE` on {date}, dfmigrate {} ({}), {}.\n\
+         {} cases in {seconds} s. The base images are the container laboratory's stand-ins for the\n\
+         official ones, so the figures are of the right size and not the real ones to the byte.\n\n\
+         A case is built before and after by `dfmigrate verify --run --repair=3`; sizes are on disk.\n\
+         *Left* is what is left in the end: a split, a slim base, or nothing but a pinned tag.\n\n\
+         | case | what it is about | left | verdict | before MB | after MB | | mended with | s |\n\
+         |---|---|---|---|--:|--:|--:|---|--:|\n",
+        env!("CARGO_PKG_VERSION"),
+        commit(lab),
+        builder.unwrap_or("no builder"),
+        rows.len(),
+    );
+    for row in rows {
+        let (was, is) = sizes(row);
+        let less = row
+            .bytes
+            .filter(|(was, is)| *was > 0 && was != is)
+            .map(|(was, is)| format!("{:+.0} %", (is as f64 - was as f64) * 100.0 / was as f64));
+        let result = if row.problems.is_empty() {
+            ""
+        } else {
+            " (failed)"
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {}{result} | {was} | {is} | {} | {} | {} |",
+            row.name,
+            cell(&row.about),
+            row.shape,
+            row.verdict,
+            less.unwrap_or_default(),
+            cell(&row.mends.join(", ")),
+            row.took.as_secs(),
+        );
+    }
+    let forced: Vec<(&Row, &String)> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.forced.as_ref()?)))
+        .collect();
+    if !forced.is_empty() {
+        out.push_str(
+            "\n## Refusals that are right\n\nThe split that is refused, made by hand (`forced.Dockerfile`), breaks:\n\n\
+             | case | how it breaks |\n|---|---|\n",
+        );
+        for (row, how) in forced {
+            let how: String = how.chars().take(160).collect();
+            let _ = writeln!(out, "| {} | {} |", row.name, cell(&how));
+        }
+    }
+    out
+}
