@@ -139,12 +139,7 @@ pub fn ask(
     let label = format!("{LABEL}={}", std::process::id());
     let mut args: Vec<&str> = vec!["run", "--detach", "--name", name, "--label", &label];
     args.extend(["--network", &question.network, "--memory", &question.memory]);
-    args.extend([
-        "--pids-limit",
-        "1024",
-        "--security-opt",
-        "no-new-privileges",
-    ]);
+    args.extend(["--pids-limit", "1024"]);
     for pair in &question.env {
         args.extend(["--env", pair]);
     }

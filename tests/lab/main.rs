@@ -159,7 +159,15 @@ fn run() -> Result<ExitCode, String> {
                     for problem in &row.problems {
                         println!("    | {problem}");
                     }
-                    rows.lock().expect("no thread fails").insert(at, row);
+                    let mut rows = rows.lock().expect("no thread fails");
+                    rows.insert(at, row);
+                    // What is done is not lost when the rest is stopped.
+                    if let Some(path) = &asked.table {
+                        let page = table::page(&rows, cases.len(), &lab, start.elapsed());
+                        if let Err(error) = std::fs::write(path, page) {
+                            eprintln!("lab: {}: {error}", path.display());
+                        }
+                    }
                 }
             });
         }
@@ -174,10 +182,6 @@ fn run() -> Result<ExitCode, String> {
     println!("{} cases, {} failed, {took} s", rows.len(), failed.len());
     for row in &failed {
         println!("    {}: see target/lab/{}", row.name, row.name);
-    }
-    if let Some(path) = &asked.table {
-        std::fs::write(path, table::page(&rows, &lab, took))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(ExitCode::from(u8::from(!failed.is_empty())))
 }

@@ -1,7 +1,9 @@
 //! The table of cases: on the terminal, and as a page of the documentation.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::Lab;
 use crate::case::Row;
@@ -59,8 +61,9 @@ fn commit(lab: &Lab) -> String {
     git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "an unknown commit".to_owned())
 }
 
-/// The page.
-pub fn page(rows: &[Row], lab: &Lab, seconds: u64) -> String {
+/// The page: what is done of so many cases, by their order.
+pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -> String {
+    let rows: Vec<&Row> = rows.values().collect();
     let date = jiff::Timestamp::now().to_string();
     let date = date.split('T').next().unwrap_or_default();
     let builder = rows
@@ -70,7 +73,7 @@ pub fn page(rows: &[Row], lab: &Lab, seconds: u64) -> String {
     let mut out = format!(
         "# Cases built for real\n\n\
          Written by `cargo test --test lab -- --table FILE` on {date}, dfmigrate {} ({}), {}.\n\
-         {} cases in {seconds} s. The base images are the container laboratory's stand-ins for the\n\
+         {} of {of} cases in {} s. The base images are the container laboratory's stand-ins for the\n\
          official ones, so the figures are of the right size and not the real ones to the byte.\n\n\
          A case is built before and after by `dfmigrate verify --run --repair=3`; sizes are on disk.\n\
          *Left* is what is left in the end: a split, a slim base, or nothing but a pinned tag.\n\n\
@@ -80,8 +83,9 @@ pub fn page(rows: &[Row], lab: &Lab, seconds: u64) -> String {
         commit(lab),
         builder.unwrap_or("no builder"),
         rows.len(),
+        took.as_secs(),
     );
-    for row in rows {
+    for row in &rows {
         let (was, is) = sizes(row);
         let less = row
             .bytes
@@ -106,7 +110,7 @@ pub fn page(rows: &[Row], lab: &Lab, seconds: u64) -> String {
     }
     let forced: Vec<(&Row, &String)> = rows
         .iter()
-        .filter_map(|row| Some((row, row.forced.as_ref()?)))
+        .filter_map(|&row| Some((row, row.forced.as_ref()?)))
         .collect();
     if !forced.is_empty() {
         out.push_str(
