@@ -14,9 +14,16 @@ use crate::Lab;
 /// Files of a case that are not part of its build context.
 const OURS: [&str; 2] = ["case.toml", "forced.Dockerfile"];
 
-/// Families of the laboratory by the start of a case's name.
-const FAMILIES: [&str; 8] = [
-    "golang", "java", "nginx", "node", "php", "python", "ruby", "rust",
+/// Families of the laboratory by the first word of a case's name.
+const FAMILIES: [(&str, &str); 8] = [
+    ("go", "golang"),
+    ("java", "java"),
+    ("nginx", "nginx"),
+    ("node", "node"),
+    ("php", "php"),
+    ("python", "python"),
+    ("ruby", "ruby"),
+    ("rust", "rust"),
 ];
 
 #[derive(Deserialize)]
@@ -78,8 +85,9 @@ pub fn all(folder: &Path) -> Result<Vec<Case>, String> {
         let name = folder.file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
         let mut images = described.images.clone();
-        let family = FAMILIES.iter().find(|family| name.starts_with(**family));
-        images.extend(family.map(|&family| family.to_owned()));
+        let first = name.split('-').next();
+        let family = FAMILIES.iter().find(|(word, _)| first == Some(*word));
+        images.extend(family.map(|(_, family)| (*family).to_owned()));
         cases.push(Case {
             images,
             fast: described.fast,
