@@ -67,6 +67,11 @@ impl<T> Known<T> {
 pub trait Files: Sync {
     /// The bytes of a regular file.
     fn read(&self, path: &str) -> Known<Vec<u8>>;
+    /// The bytes of a regular file of at most `cap` bytes, for what is larger
+    /// than text: programs and libraries.
+    fn bytes(&self, path: &str, cap: u64) -> Known<Vec<u8>>;
+    /// The first bytes of a regular file, at most `len`, whatever its size.
+    fn head(&self, path: &str, len: usize) -> Known<Vec<u8>>;
     /// Whether a file or folder is there.
     fn exists(&self, path: &str) -> Known<bool>;
     /// The entries of a folder (`""` is the root), sorted: name, and whether
@@ -88,6 +93,12 @@ pub struct NoFiles;
 
 impl Files for NoFiles {
     fn read(&self, _: &str) -> Known<Vec<u8>> {
+        Known::Unknown(Unavailable::Offline)
+    }
+    fn bytes(&self, _: &str, _: u64) -> Known<Vec<u8>> {
+        Known::Unknown(Unavailable::Offline)
+    }
+    fn head(&self, _: &str, _: usize) -> Known<Vec<u8>> {
         Known::Unknown(Unavailable::Offline)
     }
     fn exists(&self, _: &str) -> Known<bool> {

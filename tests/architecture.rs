@@ -138,7 +138,7 @@ fn each_layer_uses_only_those_below() {
 
 #[test]
 fn rules_do_not_use_each_other() {
-    let rules = ["pin_codename", "multi_stage", "slim_base"];
+    let rules = ["pin_codename", "multi_stage", "slim_base", "alpine_base"];
     for (path, text) in sources("rules") {
         for rule in rules {
             let own = path.to_string_lossy().contains(rule);
@@ -178,7 +178,12 @@ fn general_layers_name_no_rule() {
         "text", "image", "syntax", "catalog", "facts", "model", "plan", "report",
     ] {
         for (path, text) in sources(layer) {
-            for rule in ["\"pin-codename\"", "\"multi-stage\"", "\"slim-base\""] {
+            for rule in [
+                "\"pin-codename\"",
+                "\"multi-stage\"",
+                "\"slim-base\"",
+                "\"alpine-base\"",
+            ] {
                 assert!(!text.contains(rule), "{}: {rule}", path.display());
             }
         }

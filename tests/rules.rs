@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use dfmigrate::context::BuildContext;
 use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{Options, Plan, plan};
-use dfmigrate::rules::{self, Mend, Missing};
+use dfmigrate::rules::{self, Mend, Missing, Prefer};
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rules");
@@ -48,8 +48,17 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
     } else {
         Box::new(NoFiles)
     };
+    let asks_alpine = expect.get("prefer").and_then(toml::Value::as_str) == Some("alpine");
+    let select = expect.get("select").and_then(toml::Value::as_array);
+    let select = select.into_iter().flatten().filter_map(toml::Value::as_str);
     let options = Options {
         mends: mends(expect),
+        prefer: if asks_alpine {
+            Prefer::Alpine
+        } else {
+            Prefer::Slim
+        },
+        select: select.map(str::to_owned).collect(),
         ..Options::default()
     };
     plan(text, Facts::offline(files.as_ref()), &options)

@@ -8,6 +8,7 @@
 //! names both, today ([`Proof::AliasGroup`]) or on the day they left it
 //! together ([`Proof::Frozen`]).
 
+pub mod alpine;
 pub mod apk;
 pub mod bases;
 pub mod commands;

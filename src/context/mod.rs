@@ -145,6 +145,15 @@ impl BuildContext {
 
     /// The bytes of a regular file, if they are at most `cap`.
     pub fn read_up_to(&self, path: &str, cap: u64) -> Known<Vec<u8>> {
+        self.regular(path, |folder, name| read(folder, name, cap))
+    }
+
+    /// What `take` reads of a regular file.
+    fn regular(
+        &self,
+        path: &str,
+        take: impl FnOnce(&Folder, &OsStr) -> Result<Vec<u8>, End>,
+    ) -> Known<Vec<u8>> {
         let place = match self.find(path, &mut Budget::new()) {
             Ok(place) => place,
             Err(end) => return end.into(),
@@ -157,7 +166,7 @@ impl BuildContext {
             Kind::Folder => return Known::No,
             Kind::Link | Kind::Special => return special(),
         }
-        match read(&folder, &name, cap) {
+        match take(&folder, &name) {
             Ok(bytes) => Known::Yes(bytes),
             Err(end) => end.into(),
         }
@@ -389,6 +398,19 @@ impl Files for BuildContext {
         )
     }
 
+    fn bytes(&self, path: &str, cap: u64) -> Known<Vec<u8>> {
+        self.read_up_to(path, cap)
+    }
+
+    fn head(&self, path: &str, len: usize) -> Known<Vec<u8>> {
+        self.regular(path, |folder, name| {
+            let mut bytes = Vec::with_capacity(len);
+            let file = opened_regular(folder, name)?.0;
+            file.take(len as u64).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        })
+    }
+
     fn exists(&self, path: &str) -> Known<bool> {
         let mut budget = Budget::new();
         let exists = || {
@@ -429,15 +451,20 @@ fn special<T>() -> Known<T> {
     Known::Unknown(Unavailable::Failed("not a regular file".to_owned()))
 }
 
-/// The bytes of a regular file in a folder.
-fn read(folder: &Folder, name: &OsStr, cap: u64) -> Result<Vec<u8>, End> {
+/// A regular file in a folder, and its size in bytes.
+fn opened_regular(folder: &Folder, name: &OsStr) -> Result<(std::fs::File, u64), End> {
     let file = folder.file(name)?;
     let stat = stat_of(&file)?;
     if Kind::of_stat(&stat) != Kind::File {
         let why = "it was replaced while it was read".to_owned();
         return Err(End::Unknown(Unavailable::Failed(why)));
     }
-    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    Ok((file, u64::try_from(stat.st_size).unwrap_or(0)))
+}
+
+/// The bytes of a regular file in a folder.
+fn read(folder: &Folder, name: &OsStr, cap: u64) -> Result<Vec<u8>, End> {
+    let (file, size) = opened_regular(folder, name)?;
     if size > cap {
         return Err(End::Unknown(Unavailable::TooLarge(size)));
     }

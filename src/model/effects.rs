@@ -204,6 +204,16 @@ impl Copied {
         let rows = self.rows.iter().filter(|(to, ..)| to.starts_with('/'));
         rows.map(|(to, from, folder)| (to.as_str(), from.as_str(), *folder))
     }
+
+    /// Whether a file of the context is copied in.
+    #[must_use]
+    pub fn copies(&self, path: &str) -> bool {
+        self.rows().any(|(_, from, folder)| {
+            let rest = || path.strip_prefix(from);
+            let below = || rest().is_some_and(|rest| rest.starts_with('/'));
+            from == path || (folder && (from.is_empty() || below()))
+        })
+    }
 }
 
 /// The ledger of one stage.

@@ -5,7 +5,9 @@
 //! says why.
 
 pub mod effects;
+pub mod locks;
 mod makefile;
+pub mod musl;
 pub mod pins;
 pub mod runtime;
 pub mod sources;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use crate::facts::Facts;
 use crate::model::Model;
-use crate::rules::{self, Context, Mend, Proposals, Refusal, Rewrite, Safety};
+use crate::rules::{self, Context, Mend, Prefer, Proposals, Refusal, Rewrite, Safety};
 use crate::syntax::{self, Dockerfile, SyntaxError};
 use crate::text::EditSet;
 
@@ -25,6 +25,8 @@ pub struct Options {
     /// What builds of earlier plans have shown to be missing in a new final
     /// stage; empty where nothing was built.
     pub mends: Vec<Mend>,
+    /// Which smaller variant of an image is wanted.
+    pub prefer: Prefer,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             select: HashSet::new(),
             ignore: HashSet::new(),
             mends: Vec::new(),
+            prefer: Prefer::default(),
         }
     }
 }
@@ -198,6 +201,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     let file = model.file;
     let mut cx = Context::new(model, facts);
     cx.mends = &options.mends;
+    cx.prefer = options.prefer;
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if options.wants(rule.meta().id) {
@@ -246,12 +250,47 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
             None => chosen.push(rewrite),
         }
     }
+    // What changes the ground on which the others stand goes before them, and
+    // takes along what they propose about its result.
+    if let Some(at) = chosen.iter().position(|rewrite| rewrite.reopens) {
+        let first = chosen.swap_remove(at);
+        chosen = vec![reopened(model, first, facts, options)];
+    }
     chosen.sort_by_key(|rewrite| rewrite.at.start);
     Choice {
         chosen,
         held,
         refusals,
     }
+}
+
+/// A rewrite with all that the rules propose about its result: one unit of
+/// consent, since the latter stands on the former.
+fn reopened(model: &Model<'_>, mut first: Rewrite, facts: Facts<'_>, options: &Options) -> Rewrite {
+    let source = model.file.source();
+    let result = syntax::parse(first.edits.apply(source));
+    if !result.errors().is_empty() {
+        return first;
+    }
+    let again = choose(&Model::of(&result), facts, options);
+    if again.chosen.is_empty() || again.chosen.iter().any(|r| r.rule == first.rule) {
+        return first;
+    }
+    first.edits = first.edits.then(&merged(&again.chosen), source.len());
+    for rewrite in again.chosen {
+        first.title = format!(
+            "{}, and then {} ({})",
+            first.title, rewrite.title, rewrite.rule
+        );
+        for reason in &rewrite.because {
+            first.because(reason.clone());
+        }
+        for caveat in rewrite.caveats() {
+            first.caveat(caveat.clone());
+        }
+        first.lower(rewrite.safety());
+    }
+    first
 }
 
 fn merged(rewrites: &[Rewrite]) -> EditSet {

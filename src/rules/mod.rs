@@ -51,6 +51,16 @@ pub struct Meta {
     pub docs: &'static str,
 }
 
+/// Which of an image's smaller variants is wanted where it has several.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Prefer {
+    /// The slim one: the same distribution and C library.
+    #[default]
+    Slim,
+    /// Alpine, where everything is known to run there.
+    Alpine,
+}
+
 /// A proposal: the unit of consent, all of its edits or none.
 #[derive(Clone, Debug)]
 pub struct Rewrite {
@@ -67,6 +77,9 @@ pub struct Rewrite {
     /// Rules whose work on the same bytes it does as well: where both could be
     /// made, this one is.
     pub includes: &'static [&'static str],
+    /// Whether it makes another file of it, about which all rules are to be
+    /// asked again: what they then propose becomes part of it.
+    pub reopens: bool,
     /// How sure it is.
     safety: Safety,
     /// Each doubt, in words.
@@ -91,6 +104,7 @@ impl Rewrite {
             at,
             edits: EditSet::new(edits)?,
             includes: &[],
+            reopens: false,
             safety: meta.best,
             caveats: Vec::new(),
         })
@@ -242,6 +256,8 @@ pub struct Context<'a> {
     pub images: &'a dyn Images,
     /// What earlier builds of the rewrites have shown to be missing.
     pub mends: &'a [Mend],
+    /// The variant that is wanted.
+    pub prefer: Prefer,
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
     sources: OnceCell<Sources>,
@@ -257,6 +273,7 @@ impl<'a> Context<'a> {
             files: facts.files,
             images: facts.images,
             mends: &[],
+            prefer: Prefer::default(),
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),
@@ -317,6 +334,7 @@ rules! {
     pin_codename::PinCodename,
     multi_stage::MultiStage,
     slim_base::SlimBase,
+    alpine_base::AlpineBase,
 }
 
 /// The rule of that name.

@@ -113,6 +113,62 @@ impl EditSet {
         out
     }
 
+    /// These edits and then `later`, which are edits of the text that these
+    /// make, as one set of edits of the old text. `len` is the length of that.
+    ///
+    /// # Panics
+    /// When `later` cuts a character in two.
+    #[must_use]
+    pub fn then(&self, later: &Self, len: usize) -> Self {
+        // The text in between, piece by piece: bytes of the old one, or new.
+        let mut pieces: Vec<Piece<'_>> = Vec::new();
+        let mut at = 0;
+        for edit in &self.0 {
+            pieces.push(Piece::Old(at, edit.span.start));
+            pieces.push(Piece::New(&edit.text));
+            at = edit.span.end;
+        }
+        pieces.push(Piece::Old(at, u32::try_from(len).unwrap_or(u32::MAX)));
+        let mut cursor = Cursor {
+            rest: pieces.into_iter(),
+            current: None,
+            middle: 0,
+        };
+        cursor.current = cursor.rest.next();
+        let mut out: Vec<Piece<'_>> = Vec::new();
+        for edit in &later.0 {
+            cursor.take(edit.span.start, Some(&mut out));
+            cursor.take(edit.span.end, None);
+            out.push(Piece::New(&edit.text));
+        }
+        cursor.take(u32::MAX, Some(&mut out));
+        // Between two kept pieces of the old text stands what is new.
+        let mut edits = Vec::new();
+        let mut from = 0;
+        let mut text = String::new();
+        for piece in out {
+            match piece {
+                Piece::New(new) => text.push_str(new),
+                Piece::Old(start, end) if start < end => {
+                    if start > from || !text.is_empty() {
+                        let span = Span {
+                            start: from,
+                            end: start,
+                        };
+                        edits.push(Edit::replace(span, std::mem::take(&mut text)));
+                    }
+                    from = end;
+                }
+                Piece::Old(..) => {}
+            }
+        }
+        let end = u32::try_from(len).unwrap_or(u32::MAX);
+        if end > from || !text.is_empty() {
+            edits.push(Edit::replace(Span { start: from, end }, text));
+        }
+        Self(edits)
+    }
+
     /// Where the byte at `offset` of the old text stands in the new one; for a
     /// replaced byte, where its replacement starts.
     #[must_use]
@@ -128,6 +184,65 @@ impl EditSet {
             shift += edit.text.len() as i64 - edit.span.len() as i64;
         }
         (i64::from(offset) + shift) as u32
+    }
+}
+
+/// A piece of a text that edits made.
+#[derive(Clone, Copy)]
+enum Piece<'e> {
+    /// These bytes of the old text.
+    Old(u32, u32),
+    /// New text.
+    New(&'e str),
+}
+
+impl<'e> Piece<'e> {
+    fn len(&self) -> u32 {
+        match self {
+            Self::Old(start, end) => end - start,
+            Self::New(text) => u32::try_from(text.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Its first bytes, and the rest, if there is one.
+    fn split(self, at: u32) -> (Self, Option<Self>) {
+        if at >= self.len() {
+            return (self, None);
+        }
+        match self {
+            Self::Old(start, end) => (
+                Self::Old(start, start + at),
+                Some(Self::Old(start + at, end)),
+            ),
+            Self::New(text) => {
+                let (head, tail): (&'e str, &'e str) = text.split_at(at as usize);
+                (Self::New(head), Some(Self::New(tail)))
+            }
+        }
+    }
+}
+
+/// A walk over pieces, by places of the text that they make.
+struct Cursor<'e> {
+    rest: std::vec::IntoIter<Piece<'e>>,
+    current: Option<Piece<'e>>,
+    middle: u32,
+}
+
+impl<'e> Cursor<'e> {
+    /// Goes on to a place, and puts the pieces up to it into `out`.
+    fn take(&mut self, until: u32, mut out: Option<&mut Vec<Piece<'e>>>) {
+        while self.middle < until {
+            let Some(piece) = self.current.take() else {
+                return;
+            };
+            let (head, tail) = piece.split(until - self.middle);
+            self.middle += head.len();
+            if let Some(out) = &mut out {
+                out.push(head);
+            }
+            self.current = tail.or_else(|| self.rest.next());
+        }
     }
 }
 
@@ -180,6 +295,37 @@ mod tests {
                     _ => prop_assert!(false, "one order merges, the other does not"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn edits_after_edits_are_one_set() {
+        let old = "one two three four\n";
+        let edit = |from: &str, what: &str, to: &str| {
+            let at = from.find(what).unwrap();
+            Edit::replace(Span::new(at, at + what.len()), to)
+        };
+        let first = EditSet::new(vec![
+            edit(old, "two", "zwei"),
+            Edit::insert(0, "# head\n"),
+            edit(old, " four", ""),
+        ])
+        .unwrap();
+        let middle = String::from_utf8(first.apply(old.as_bytes())).unwrap();
+        for later in [
+            vec![],
+            vec![edit(&middle, "wei th", "WEI TH")],
+            vec![
+                edit(&middle, "# head\none", "1"),
+                Edit::insert(middle.len(), "end\n"),
+            ],
+            vec![Edit::insert(0, "x"), edit(&middle, "three\n", "")],
+        ] {
+            let later = EditSet::new(later).unwrap();
+            let both = first.then(&later, old.len());
+            let direct = later.apply(middle.as_bytes());
+            assert_eq!(both.apply(old.as_bytes()), direct);
+            assert_eq!(EditSet::new(both.0.clone()).unwrap(), both, "canonical");
         }
     }
 }

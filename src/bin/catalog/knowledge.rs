@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+#[path = "alpine.rs"]
+mod alpine;
+
 const CODENAMES: [&str; 3] = ["bullseye", "bookworm", "trixie"];
 /// What every Debian system has, so that no `-dev` package need name it.
 const ALWAYS: [&str; 4] = ["libc6", "libgcc-s1", "libstdc++6", "libc-bin"];
@@ -157,7 +160,8 @@ pub fn build(shared: &Path, data: &Path) -> Result<Vec<(String, String)>, String
         "pypi",
         "# source: uv lock of 11 projects, Python 3.12 and 3.13, linux, one version each (pypi_musl.json)\n\
          # note: pure has a wheel for any platform, wheel one for glibc on x86_64 (the oldest glibc is told), sdist none\n\
-         # columns: package\tversion\tkind\tglibc",
+         # note: musl tells the processors with a wheel for musl, sources whether there are any\n\
+         # columns: package\tversion\tkind\tglibc\tmusl\tsources",
         pypi(&knowledge("pypi_musl.json")?["packages"]),
     );
     let commands = fs::read_to_string(data.join("commands.tsv")).map_err(|e| e.to_string())?;
@@ -172,6 +176,44 @@ pub fn build(shared: &Path, data: &Path) -> Result<Vec<(String, String)>, String
             &layers,
             &commands,
         ),
+    );
+    table(
+        "apt_apk",
+        "# source: the package indexes of Debian and Alpine, and files that name both (apt_apk.json, apt_apk_auto.json)\n\
+         # note: kind same or eq is the same software, approx something near, drop and base need no package, null and third have none, old is gone\n\
+         # note: pc, so, cmd and same as kind are derived by pkg-config, soname, command or name\n\
+         # columns: package\tapk\tkind\tconfidence\tnote",
+        alpine::apt_apk(
+            &knowledge("apt_apk.json")?,
+            &knowledge("apt_apk_auto.json")?,
+        ),
+    );
+    table(
+        "gnu_flags",
+        "# source: flags of 83,801 Dockerfiles tried with busybox 1.35 and Alpine's configuration of it (gnu_flags.json)\n\
+         # columns: flag\tapk",
+        alpine::gnu_flags(&knowledge("gnu_flags.json")?),
+    );
+    table(
+        "apk_libs",
+        "# source: ELF files of packages, their documentation, dockerfile-rails (runtime_libs.json)\n\
+         # note: - is not known, none is nothing\n\
+         # columns: package\truntime\tbuild\tnote",
+        alpine::apk_libs(&libraries),
+    );
+    table(
+        "php_ext",
+        "# source: mlocati/docker-php-extension-installer (php_ext.json)\n\
+         # note: names between ^ and $ are patterns of apt\n\
+         # columns: extension\tapk\tapk-build\tapt\tapt-build",
+        alpine::php_ext(&knowledge("php_ext.json")?),
+    );
+    table(
+        "signals",
+        "# source: documentation, issues and files of the projects told in evidence (signals.json)\n\
+         # note: remedy A is to add what is missing, M to build against musl, N to do without C, S to link statically, K to keep glibc\n\
+         # columns: signal\tecosystem\tverdict\tremedy\tdetect\taction\tevidence",
+        alpine::signals(&knowledge("signals.json")?),
     );
     mends.all_used()?;
     Ok(tables)
@@ -394,7 +436,21 @@ fn pypi(packages: &Value) -> Rows {
             let glibc = if kind == "wheel" { glibc } else { "" };
             (
                 name.clone(),
-                vec![version, kind.to_owned(), glibc.to_owned()],
+                vec![
+                    version,
+                    kind.to_owned(),
+                    glibc.to_owned(),
+                    cell(
+                        keys(&row["musllinux"])
+                            .filter(|p| ["aarch64", "x86_64"].contains(&p.as_str())),
+                    ),
+                    if row["sdist"].as_bool() == Some(true) {
+                        "yes"
+                    } else {
+                        "no"
+                    }
+                    .to_owned(),
+                ],
             )
         })
         .collect()

@@ -55,6 +55,10 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "diff")]
     pub output_format: Option<OutputFormat>,
 
+    /// Which smaller variant of an image to move to, where it has both
+    #[arg(long, value_enum, default_value_t = Variant::Slim)]
+    pub prefer: Variant,
+
     /// The lowest grade that is shown as a change and written
     #[arg(long, value_enum, default_value_t = Grade::Review)]
     pub grade: Grade,
@@ -202,6 +206,14 @@ pub enum Grade {
     Safe,
     /// Also what a person should look at
     Review,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Variant {
+    /// Of the same distribution and C library
+    Slim,
+    /// Alpine, where everything is known to run there
+    Alpine,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

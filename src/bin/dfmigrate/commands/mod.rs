@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use dfmigrate::discover::{self, Found};
 use dfmigrate::plan;
-use dfmigrate::rules::{self as catalogue, Safety};
+use dfmigrate::rules::{self as catalogue, Prefer, Safety};
 
-use crate::args::Grade;
+use crate::args::{Grade, Variant};
 
 /// The most bytes of a list of paths.
 const MAX_LIST: u64 = 1 << 30;
@@ -67,6 +67,7 @@ pub fn plan_options(
     grade: Grade,
     select: &[String],
     ignore: &[String],
+    prefer: Variant,
 ) -> anyhow::Result<plan::Options> {
     for id in select.iter().chain(ignore) {
         if catalogue::find(id).is_none() {
@@ -85,5 +86,9 @@ pub fn plan_options(
         select: select.iter().cloned().collect(),
         ignore: ignore.iter().cloned().collect(),
         mends: Vec::new(),
+        prefer: match prefer {
+            Variant::Slim => Prefer::Slim,
+            Variant::Alpine => Prefer::Alpine,
+        },
     })
 }

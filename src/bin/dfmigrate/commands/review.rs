@@ -39,7 +39,7 @@ struct Outcome {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let options = super::plan_options(args.grade, &args.select, &args.ignore)?;
+    let options = super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?;
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &options, renderer.as_mut());

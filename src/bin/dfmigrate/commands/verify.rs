@@ -23,7 +23,7 @@ use dfmigrate::verify::secrets::Secrets;
 use dfmigrate::verify::{self, Outcome, Session, Subject, Verdict, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::args::{Args, Grade};
+use crate::args::{Args, Grade, Variant};
 use crate::exit;
 
 const AFTER: &str = "\
@@ -57,6 +57,10 @@ pub struct Verify {
     /// With --apply: also files with changes that are not committed to git
     #[arg(long, requires = "apply")]
     pub allow_dirty: bool,
+
+    /// Which smaller variant of an image to move to, where it has both
+    #[arg(long, value_enum, default_value_t = Variant::Slim)]
+    pub prefer: Variant,
 
     /// The lowest grade of the rewrites that are tried
     #[arg(long, value_enum, default_value_t = Grade::Review)]
@@ -339,7 +343,7 @@ fn options(args: &Verify) -> anyhow::Result<verify::Options> {
         health: false,
     };
     Ok(verify::Options {
-        plan: super::plan_options(args.grade, &args.select, &args.ignore)?,
+        plan: super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?,
         flags: Flags {
             build_args: args.build_arg.clone(),
             target: args.target.clone(),
@@ -599,6 +603,7 @@ impl Verify {
         all.files_from.clone_from(&args.files_from);
         all.allow_dirty = args.allow_dirty;
         all.grade = args.grade;
+        all.prefer = args.prefer;
         all.select.clone_from(&args.select);
         all.ignore.clone_from(&args.ignore);
         all
