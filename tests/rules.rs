@@ -99,6 +99,10 @@ fn faults(case: &Path) -> Vec<String> {
     {
         faults.push(format!("no refusal says {part:?}: {:?}", planned.refusals));
     }
+    let silent = expect.get("silent").and_then(toml::Value::as_bool) == Some(true);
+    if silent && !planned.refusals.is_empty() {
+        faults.push(format!("it should say nothing: {:?}", planned.refusals));
+    }
     let path = case.join("after.Dockerfile");
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
         if planned.changes() {

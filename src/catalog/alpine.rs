@@ -181,6 +181,14 @@ impl Signal {
         self.row.cell(5)
     }
 
+    /// What a person can do: what clears it, else Docker's remedies.
+    pub fn remedy(&self) -> String {
+        match self.action() {
+            Some(action) => action.to_owned(),
+            None => self.remedies().collect::<Vec<_>>().join(", or "),
+        }
+    }
+
     /// What it rests on.
     pub fn evidence(&self) -> Option<&'static str> {
         self.row.cell(6)

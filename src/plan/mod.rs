@@ -231,12 +231,18 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
         held.push(Held { rewrite, reason });
     }
     let clash = |a: &Rewrite, b: &Rewrite| a.edits.merge(&b.edits).is_err();
+    let covers = |other: &Rewrite, rewrite: &Rewrite| {
+        other.includes.contains(&rewrite.rule) && clash(other, rewrite)
+    };
+    let covered = |rewrite: &Rewrite| eligible.iter().any(|other| covers(other, rewrite));
+    // One that is covered itself does not do the work of others.
     let order: Vec<Option<&'static str>> = eligible
         .iter()
         .map(|rewrite| {
-            let covers =
-                |other: &&Rewrite| other.includes.contains(&rewrite.rule) && clash(other, rewrite);
-            eligible.iter().find(covers).map(|other| other.rule)
+            let mut others = eligible.iter();
+            others
+                .find(|other| covers(other, rewrite) && !covered(other))
+                .map(|other| other.rule)
         })
         .collect();
     let mut chosen: Vec<Rewrite> = Vec::new();

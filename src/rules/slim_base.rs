@@ -3,7 +3,8 @@
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
 use crate::catalog::{self, Kind, commands, variants};
 use crate::model::Base;
-use crate::model::effects::What;
+use crate::model::effects::{Ledger, What};
+use crate::model::musl::{self, Processor, Question};
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
 use crate::syntax::Keyword;
 use crate::text::{Edit, Span};
@@ -20,6 +21,9 @@ the slim one of the same version and release.
 
 Why: the full variant has compilers, headers and version control on top, which an image that only
 runs a program does not need.
+
+What it adds: a program that the full variant has and something runs is added to an apt-get install of
+the stage that comes before.
 
 When it holds back: a command of a RUN, or what ENTRYPOINT, CMD, HEALTHCHECK, their scripts or the
 sources start, is a program that the full variant has and the slim one has not, and the file does
@@ -83,6 +87,16 @@ impl Rule for SlimBase {
                 out,
             );
         }
+        let lacking = |at: Span, why: String, package: &str, out: &mut Proposals| {
+            out.refusals.push(Refusal {
+                rule: META.id,
+                at,
+                why,
+                remedy: Some(format!(
+                    "if it is needed, install `{package}` with apt-get in this stage, before it is used"
+                )),
+            });
+        };
         let mut installed: Vec<&str> = Vec::new();
         let lacks = |command: &str, installed: &[&str]| -> Option<&'static str> {
             let package = commands::in_full(command, codename)?;
@@ -91,13 +105,19 @@ impl Rule for SlimBase {
                 || installed.contains(&package);
             (!has).then_some(package)
         };
-        for effect in &ledger.effects {
+        let mut ready = false;
+        let mut added = Added::default();
+        for (index, effect) in ledger.effects.iter().enumerate() {
             match &effect.what {
                 What::Opaque(why) => {
                     return refuse(effect.span, format!("`{}`: {why}", effect.text.trim()), out);
                 }
                 What::AptInstall { packages, .. } => {
                     installed.extend(packages.iter().map(|p| p.name.as_str()));
+                }
+                What::NodeInstall { .. } if installs_ready(cx, index, ledger) => {
+                    ready = true;
+                    continue;
                 }
                 What::NodeInstall { .. } | What::PipInstall { .. } | What::PythonProject { .. } => {
                     return refuse(
@@ -117,14 +137,17 @@ impl Rule for SlimBase {
             }
             if let Some(program) = &effect.program
                 && let Some(package) = lacks(program, &installed)
+                && !added.before(ledger, index, package, format!("line {} runs `{program}`", effect.line))
             {
-                return refuse(
+                return lacking(
                     effect.span,
                     format!("`{program}` is a program of the full variant (package {package})"),
+                    package,
                     out,
                 );
             }
         }
+        let all = ledger.effects.len();
         if let Some(unseen) = runtime.unseen.first() {
             let range = cx.file.lines().range(unseen.line);
             return refuse(Span::new(range.start, range.end), unseen.why(), out);
@@ -134,11 +157,16 @@ impl Rule for SlimBase {
             return refuse(Span::new(range.start, range.end), why.clone(), out);
         }
         for demand in &runtime.demands {
-            if let Some(package) = lacks(&demand.command, &installed) {
+            let Some(package) = lacks(&demand.command, &installed) else {
+                continue;
+            };
+            let why = format!("{} runs `{}`", demand.via, demand.command);
+            if !added.before(ledger, all, package, why) {
                 let range = cx.file.lines().range(demand.line);
-                return refuse(
+                return lacking(
                     Span::new(range.start, range.end),
                     format!("{} runs `{}`, a program of the full variant (package {package})", demand.via, demand.command),
+                    package,
                     out,
                 );
             }
@@ -148,13 +176,20 @@ impl Rule for SlimBase {
             it.keyword == Keyword::Copy && it.flag("from").is_some()
         });
         let sources = cx.sources(codename);
-        if let Some((command, file)) = sources.started().find(|(c, _)| lacks(c, &installed).is_some()) {
-            return refuse(
-                image.span,
-                format!("{file} starts `{command}`, a program of the full variant"),
-                out,
-            );
+        for (command, file) in sources.started() {
+            let Some(package) = lacks(&command, &installed) else {
+                continue;
+            };
+            if !added.before(ledger, all, package, format!("{file} starts `{command}`")) {
+                return lacking(
+                    image.span,
+                    format!("{file} starts `{command}`, a program of the full variant"),
+                    package,
+                    out,
+                );
+            }
         }
+        added.certificates(name, codename, &installed);
         let Some(span) = image.editable.span() else {
             return;
         };
@@ -165,7 +200,8 @@ impl Rule for SlimBase {
             Err(why) => return refuse(image.span, format!("it can't be written here: {why}"), out),
         };
         let title = format!("move the final stage from {name}:{tag} to {name}:{slim}");
-        let edits = vec![Edit::replace(span, text)];
+        let mut edits = vec![Edit::replace(span, text)];
+        edits.extend(added.edit(ledger));
         let Ok(mut rewrite) = Rewrite::new(&META, title, image.span, edits) else {
             return;
         };
@@ -173,6 +209,12 @@ impl Rule for SlimBase {
         rewrite.because(format!(
             "{name}:{build_tag} and {name}:{slim} are the same version on Debian {codename}"
         ));
+        if ready {
+            rewrite.because("by the lock file, no package that is installed compiles or fetches a program");
+        }
+        for (package, why) in &added.packages {
+            rewrite.because(format!("{package} is added, which the full variant has: {why}"));
+        }
         rewrite.because("no command that the stage runs, or that runs in it, is of the full variant alone");
         if let Some(doubt) = image.editable.doubt() {
             rewrite.caveat(doubt);
@@ -185,4 +227,78 @@ impl Rule for SlimBase {
         }
         out.rewrites.push(rewrite);
     }
+}
+
+/// What the full variant has, the slim one lacks, and an install of the file's
+/// own can bring as well.
+#[derive(Default)]
+struct Added {
+    /// The packages, with who needs them.
+    packages: Vec<(String, String)>,
+    /// The effect that they are added to.
+    install: Option<usize>,
+}
+
+impl Added {
+    /// Adds a package to an install that always runs before that effect;
+    /// whether there is one.
+    fn before(&mut self, ledger: &Ledger, index: usize, package: &str, why: String) -> bool {
+        if self.packages.iter().any(|(name, _)| name == package) {
+            return true;
+        }
+        // Whatever changes the sources of packages may change what is had.
+        let install = self.install.or_else(|| {
+            ledger.effects.iter().position(|effect| {
+                matches!(effect.what, What::AptInstall { .. })
+                    && effect.direct
+                    && matches!(effect.user.as_deref(), None | Some("root" | "0"))
+            })
+        });
+        let Some(install) = install.filter(|install| *install < index) else {
+            return false;
+        };
+        self.install = Some(install);
+        self.packages.push((package.to_owned(), why));
+        true
+    }
+
+    /// curl and its like need certificates, and only recommend them.
+    fn certificates(&mut self, image: &str, codename: &str, installed: &[&str]) {
+        let fetches = |(name, _): &(String, String)| {
+            matches!(name.as_str(), "curl" | "git" | "openssl" | "wget")
+        };
+        let has = variants::has_ca_certificates(image, "slim", codename) == Some(true)
+            || installed.contains(&"ca-certificates");
+        if !has && self.packages.iter().any(fetches) {
+            self.packages.push((
+                "ca-certificates".to_owned(),
+                "what fetches needs it, and only recommends it".to_owned(),
+            ));
+        }
+    }
+
+    fn edit(&self, ledger: &Ledger) -> Option<Edit> {
+        let end = ledger.effects[self.install?].span.end as usize;
+        let names = self.packages.iter().map(|(name, _)| name.as_str());
+        let names: Vec<&str> = names.collect();
+        Some(Edit::insert(end, format!(" {}", names.join(" "))))
+    }
+}
+
+/// Whether an install of Node.js packages compiles nothing and fetches no
+/// programs, by its lock file.
+fn installs_ready(cx: &Context<'_>, index: usize, ledger: &Ledger) -> bool {
+    let answer = musl::ask(&Question {
+        model: cx.model,
+        stage: cx.model.stages.len() - 1,
+        ledger,
+        files: cx.files,
+        image: "node",
+        python: None,
+        processors: &[Processor::Amd64],
+    });
+    let own = answer.findings.iter().filter(|f| f.effect == Some(index));
+    // Parts for other C libraries say nothing against glibc.
+    answer.packages > 0 && own.into_iter().all(|f| f.signal.starts_with("npm.family."))
+        && answer.doubts.is_empty()
 }

@@ -66,13 +66,7 @@ impl Finding {
     /// What clears it, in words, from the table of signals.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
-        let signal = alpine::signal(self.signal)?;
-        let remedies: Vec<&str> = signal.remedies().collect();
-        Some(match (signal.action(), remedies.is_empty()) {
-            (Some(action), false) => format!("{}: {action}", remedies.join(", or ")),
-            (Some(action), true) => action.to_owned(),
-            (None, _) => remedies.join(", or "),
-        })
+        Some(alpine::signal(self.signal)?.remedy())
     }
 }
 

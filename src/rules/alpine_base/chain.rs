@@ -1,7 +1,7 @@
 //! Which stages move: the last one, those that it is built on, and those that
 //! it copies compiled things from.
 
-use super::{Context, Obstacle, Outcome, asked};
+use super::{Context, NO_SIGNAL, Obstacle, Outcome, asked};
 use crate::catalog::{self, Kind, NoSibling, alpine, bases};
 use crate::model::musl::Processor;
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
@@ -53,7 +53,7 @@ pub(super) fn of<'m>(cx: &'m Context<'_>) -> Option<Outcome<Chain<'m>>> {
     let reference = image.reference.as_ref().ok()?;
     let Official { image: name, tag } = official(reference)?;
     let entry = catalog::lookup(name, tag)?;
-    if !matches!(entry.kind, Kind::Full | Kind::Slim) {
+    if !matches!(entry.kind, Kind::Full | Kind::Slim) || on_alpine(&entry) {
         return None;
     }
     let asked = asked(cx);
@@ -201,6 +201,11 @@ fn carries(cx: &Context<'_>, stage: usize, to: Option<&'static str>) -> Carries 
     }
 }
 
+/// Whether an image is built on Alpine whatever its tag says.
+fn on_alpine(entry: &catalog::Entry) -> bool {
+    entry.base.is_some_and(|base| base.family == "alpine")
+}
+
 /// Whether an image is known to be built on musl.
 fn is_musl(image: &ImageUse) -> bool {
     let Ok(reference) = &image.reference else {
@@ -210,7 +215,8 @@ fn is_musl(image: &ImageUse) -> bool {
         return reference.tag().is_some_and(|tag| tag.contains("alpine"));
     };
     image == "alpine"
-        || catalog::lookup(image, tag).is_some_and(|entry| entry.kind == Kind::Alpine)
+        || catalog::lookup(image, tag)
+            .is_some_and(|entry| entry.kind == Kind::Alpine || on_alpine(&entry))
 }
 
 /// `COPY --from=IMAGE`
@@ -254,10 +260,10 @@ fn moved(stage: usize, image: &ImageUse) -> Outcome<Option<Moved<'_>>> {
     let Some(entry) = catalog::lookup(name, tag) else {
         return Ok(None);
     };
-    if !matches!(entry.kind, Kind::Full | Kind::Slim) {
+    if !matches!(entry.kind, Kind::Full | Kind::Slim) || on_alpine(&entry) {
         return Ok(None);
     }
-    let obstacle = |why: String| Obstacle::new(image.span, "sys.apt", why);
+    let obstacle = |why: String| Obstacle::new(image.span, NO_SIGNAL, why);
     if reference.digest().is_some() {
         return Err(obstacle("its image is pinned to a digest, and that of another one is not known".into()));
     }

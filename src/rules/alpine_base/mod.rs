@@ -47,6 +47,9 @@ pub(super) struct Obstacle {
     why: String,
 }
 
+/// What stands in the way though it says nothing of musl.
+const NO_SIGNAL: &str = "";
+
 type Outcome<T> = Result<T, Obstacle>;
 
 impl Obstacle {
@@ -90,18 +93,14 @@ impl Rule for AlpineBase {
             Ok(None) => {}
             Err(obstacle) => {
                 let signal = alpine::signal(obstacle.signal);
-                let remedy = signal.map(|signal| {
-                    let remedies: Vec<&str> = signal.remedies().collect();
-                    match (signal.action(), remedies.is_empty()) {
-                        (Some(action), false) => format!("{}: {action}", remedies.join(", or ")),
-                        (Some(action), true) => action.to_owned(),
-                        (None, _) => remedies.join(", or "),
-                    }
-                });
+                let remedy = signal.map(|signal| signal.remedy());
                 out.refusals.push(Refusal {
                     rule: META.id,
                     at: obstacle.at,
-                    why: format!("it stays on glibc: {} [{}]", obstacle.why, obstacle.signal),
+                    why: match obstacle.signal {
+                        NO_SIGNAL => format!("it stays on glibc: {}", obstacle.why),
+                        signal => format!("it stays on glibc: {} [{signal}]", obstacle.why),
+                    },
                     remedy: remedy.filter(|remedy| !remedy.is_empty()),
                 });
             }
