@@ -31,7 +31,9 @@ case "$1 $2" in
     [ ! -f "$here/fail-$r" ] ;;
   "image inspect") cat "$here/$(role "$(last "$@")").id" ;;
   "image rm") ;;
-  "save "*) cat "$here/$(role "$2").tar" ;;
+  "save "*)
+    [ ! -f "$here/full" ] || { head -c 700 "$here/$(role "$2").tar"; echo "write /y: no space left on device" >&2; exit 1; }
+    cat "$here/$(role "$2").tar" ;;
   "ps "*) ;;
   *) echo "not known: $*" >&2; exit 1 ;;
 esac
@@ -272,6 +274,12 @@ fn troubles_of_the_machine_are_clear_lines_with_exit_status_2() {
     full.put("fail-after", b"");
     full.put("log-after", b"write /x: no space left on device\n");
     let (code, out, _) = full.run(&["--repair"]);
+    assert_eq!(code, Some(2), "{out}");
+    assert!(out.contains("the disk is full"), "{out}");
+
+    let cut = Bench::new();
+    cut.put("full", b"");
+    let (code, out, _) = cut.run(&[]);
     assert_eq!(code, Some(2), "{out}");
     assert!(out.contains("the disk is full"), "{out}");
 

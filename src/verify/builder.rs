@@ -166,17 +166,10 @@ impl Builder {
     /// # Errors
     /// The program is not there, fails, or takes too long.
     pub fn quick(&self, args: &[&str]) -> Result<Vec<String>, Failure> {
-        self.call(args, QUICK, None)
-            .and_then(|(code, lines)| match code {
-                Some(0) => Ok(lines),
-                _ => Err(match failure::of_log(&lines) {
-                    Failure::Build(broken) => {
-                        let last = broken.lines.last().cloned();
-                        Failure::Other(last.unwrap_or_else(|| "it fails and says nothing".into()))
-                    }
-                    other => other,
-                }),
-            })
+        match self.call(args, QUICK, None)? {
+            (Some(0), lines) => Ok(lines),
+            (_, lines) => Err(not_a_build(failure::of_log(&lines))),
+        }
     }
 
     /// Calls the program; its exit status (none for a signal) and its lines.
@@ -351,7 +344,7 @@ impl Builder {
                 let to = format!("docker-archive:{}:{tag}", archive.display());
                 let (code, lines) = self.call(&["push", "--quiet", tag, &to], time, None)?;
                 if code != Some(0) {
-                    return Err(failure::of_log(&lines));
+                    return Err(not_a_build(failure::of_log(&lines)));
                 }
                 let mut file = std::fs::File::open(&archive).map_err(failed)?;
                 return read(&mut file).map_err(failed);
@@ -360,12 +353,9 @@ impl Builder {
         let (ended, value, errors) =
             process::pipe(&mut command, self.limits(time), read).map_err(failed)?;
         if !ended.success() {
-            return Err(Failure::Other(format!(
-                "the image can't be read: {}",
-                errors.last().map_or("the builder fails", String::as_str)
-            )));
+            return Err(not_a_build(failure::of_log(&errors)));
         }
-        Ok(value)
+        value.map_err(failed)
     }
 
     /// Takes a tag of ours away, and with it the image if it has no other.
@@ -376,6 +366,17 @@ impl Builder {
         };
         // Cleaning up goes on when the user stopped the rest.
         let _ = self.call(args, QUICK, Some(&Stop::default()));
+    }
+}
+
+/// What is said where nothing was built: no fault of the file.
+fn not_a_build(failure: Failure) -> Failure {
+    match failure {
+        Failure::Build(broken) => {
+            let last = broken.lines.last().cloned();
+            Failure::Other(last.unwrap_or_else(|| "the builder fails and says nothing".into()))
+        }
+        other => other,
     }
 }
 
