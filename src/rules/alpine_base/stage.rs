@@ -167,8 +167,14 @@ pub(super) fn rewrite<'w, 'a>(
 
 /// Variants that are not there for each processor.
 fn platforms(moved: &Moved<'_>, targets: &[Processor]) -> Outcome<()> {
-    let old = moved.version().0.is_some_and(|major| major < 21);
-    if moved.image == "eclipse-temurin" && old && targets.contains(&Processor::Arm64) {
+    // Those on Adoptium's builds; Amazon's are there for both.
+    let java = match moved.image {
+        "eclipse-temurin" => moved.version().0,
+        "amazoncorretto" => None,
+        _ => java_version(moved.tag),
+    };
+    let old = java.is_some_and(|version| version < 21);
+    if old && targets.contains(&Processor::Arm64) {
         return Err(Obstacle::new(
             moved.at,
             "jv.tag",
@@ -176,6 +182,28 @@ fn platforms(moved: &Moved<'_>, targets: &[Processor]) -> Outcome<()> {
         ));
     }
     Ok(())
+}
+
+/// The version of Java that a tag names: `jdk17`, `eclipse-temurin-17`.
+fn java_version(tag: &str) -> Option<u32> {
+    let mut tokens = tag.split('-').peekable();
+    while let Some(token) = tokens.next() {
+        for word in ["jdk", "jre", "temurin", "openjdk"] {
+            let Some(rest) = token.strip_prefix(word) else {
+                continue;
+            };
+            let number = if rest.is_empty() {
+                tokens.peek().copied().unwrap_or_default()
+            } else {
+                rest
+            };
+            let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(version) = digits.parse() {
+                return Some(version);
+            }
+        }
+    }
+    None
 }
 
 fn instruction(work: &mut Work<'_, '_>, it: &Instruction) -> Outcome<()> {
@@ -854,5 +882,26 @@ fn said(work: &mut Work<'_, '_>, answer: &Answer, targets: &[Processor]) {
     }
     for doubt in &answer.doubts {
         work.caveat(doubt.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_java_in_a_tag() {
+        assert_eq!(java_version("3.9.9-eclipse-temurin-21"), Some(21));
+        assert_eq!(java_version("3.5.3-jdk-8"), Some(8));
+        assert_eq!(java_version("8.7.0-jdk17"), Some(17));
+        assert_eq!(java_version("7-jre8"), Some(8));
+        assert_eq!(java_version("20-bookworm"), None);
+    }
+
+    #[test]
+    fn paths_of_debians_libraries() {
+        let found = multiarch_path("LD_PRELOAD=/usr/lib/x86_64-linux-gnu/libx.so:/y");
+        assert_eq!(found, Some("/usr/lib/x86_64-linux-gnu/libx.so"));
+        assert_eq!(multiarch_path("/usr/lib/libx.so"), None);
     }
 }
