@@ -80,3 +80,39 @@ fn bad_input_is_said_and_fails() {
         "it names those there are"
     );
 }
+
+/// A template of the user's own, and what is wrong with one that would lose
+/// instructions.
+#[test]
+fn a_template_of_ones_own_is_used_and_checked() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = tempfile::tempdir().unwrap();
+    let original = std::fs::read_to_string(root.join("templates/node.Dockerfile")).unwrap();
+    let own = original.replace("{{before}}", "LABEL made.by=us\n{{before}}");
+    std::fs::write(dir.path().join("node.Dockerfile"), &own).unwrap();
+    let run = || {
+        Command::new(env!("CARGO_BIN_EXE_dfmigrate"))
+            .current_dir(root)
+            .arg("--templates")
+            .arg(dir.path())
+            .args(["--diff", "fixtures/example/node/Dockerfile"])
+            .output()
+            .expect("it runs")
+    };
+    let out = run();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let label = "+FROM node:20-bookworm-slim\n+LABEL made.by=us\n+WORKDIR /app\n";
+    assert!(text(&out.stdout).contains(label), "{}", text(&out.stdout));
+    std::fs::write(
+        dir.path().join("node.Dockerfile"),
+        own.replace("{{after}}", ""),
+    )
+    .unwrap();
+    let out = run();
+    assert_eq!(out.status.code(), Some(2));
+    assert!(
+        text(&out.stderr).contains("it lacks {{after}}"),
+        "{}",
+        text(&out.stderr)
+    );
+}

@@ -5,7 +5,7 @@
 
 mod laws;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::facts::Facts;
 use crate::model::Model;
@@ -27,6 +27,8 @@ pub struct Options {
     pub mends: Vec<Mend>,
     /// Which smaller variant of an image is wanted.
     pub prefer: Prefer,
+    /// The user's own templates of new stages, by their names.
+    pub templates: BTreeMap<String, String>,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             ignore: HashSet::new(),
             mends: Vec::new(),
             prefer: Prefer::default(),
+            templates: BTreeMap::new(),
         }
     }
 }
@@ -202,6 +205,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     let mut cx = Context::new(model, facts);
     cx.mends = &options.mends;
     cx.prefer = options.prefer;
+    cx.templates = Some(&options.templates);
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if options.wants(rule.meta().id) {

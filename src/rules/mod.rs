@@ -6,6 +6,7 @@
 //! in `model` or `catalog`).
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 use crate::facts::{Facts, Files, Images};
 use crate::model::Model;
@@ -258,6 +259,8 @@ pub struct Context<'a> {
     pub mends: &'a [Mend],
     /// The variant that is wanted.
     pub prefer: Prefer,
+    /// The user's own templates, by the names that [`Rule::templates`] gives.
+    pub templates: Option<&'a BTreeMap<String, String>>,
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
     sources: OnceCell<Sources>,
@@ -274,6 +277,7 @@ impl<'a> Context<'a> {
             images: facts.images,
             mends: &[],
             prefer: Prefer::default(),
+            templates: None,
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),
@@ -314,6 +318,11 @@ pub trait Rule: Sync {
     fn meta(&self) -> &'static Meta;
     /// Adds its rewrites and refusals for one file.
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals);
+    /// The templates of the stages that it writes, by name, which a user may
+    /// replace by others with the same placeholders.
+    fn templates(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
 }
 
 /// Declares the rules, in order of precedence: where two clash at the same
@@ -341,4 +350,69 @@ rules! {
 #[must_use]
 pub fn find(id: &str) -> Option<&'static dyn Rule> {
     all().iter().copied().find(|rule| rule.meta().id == id)
+}
+
+/// Checks a user's template against the one that it replaces.
+///
+/// # Errors
+/// Which template there is none of, which placeholder is missing, or which is
+/// not known, in words.
+pub fn check_template(name: &str, text: &str) -> Result<(), String> {
+    let templates: Vec<_> = all().iter().flat_map(|rule| rule.templates()).collect();
+    let Some((_, own)) = templates.iter().find(|(other, _)| *other == name) else {
+        let names: Vec<&str> = templates.iter().map(|(name, _)| *name).collect();
+        return Err(format!(
+            "there is no template {name:?}; those there are: {}",
+            names.join(", ")
+        ));
+    };
+    let (known, given) = (placeholders(own), placeholders(text));
+    if let Some(missing) = known.iter().find(|name| !given.contains(name)) {
+        return Err(format!(
+            "it lacks {{{{{missing}}}}}, so what belongs there would be lost"
+        ));
+    }
+    match given.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => Err(format!(
+            "{{{{{unknown}}}}} is no placeholder; those there are: {}",
+            known.join(", ")
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The names in `{{…}}`, outside of the template's own comments.
+fn placeholders(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter(|line| !line.starts_with("#:"));
+    let mut found = Vec::new();
+    for line in lines {
+        let mut rest = line;
+        while let Some((_, after)) = rest.split_once("{{") {
+            let Some((name, after)) = after.split_once("}}") else {
+                break;
+            };
+            found.push(name);
+            rest = after;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_keeps_every_placeholder() {
+        let templates: Vec<_> = all().iter().flat_map(|rule| rule.templates()).collect();
+        assert!(templates.iter().any(|(name, _)| *name == "node"));
+        for (name, text) in &templates {
+            assert_eq!(check_template(name, text), Ok(()), "{name}");
+            let less = text.replace("{{artifacts}}\n", "");
+            assert!(check_template(name, &less).is_err_and(|why| why.contains("artifacts")));
+            let more = format!("{text}{{{{nobody}}}}\n");
+            assert!(check_template(name, &more).is_err_and(|why| why.contains("nobody")));
+        }
+        assert!(check_template("cobol", "").is_err_and(|why| why.contains("node")));
+    }
 }

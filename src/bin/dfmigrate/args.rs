@@ -59,6 +59,11 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Variant::Slim)]
     pub prefer: Variant,
 
+    /// A folder with templates of your own for new stages: node.Dockerfile, go.Dockerfile, …,
+    /// with the placeholders of those that `dfmigrate` comes with
+    #[arg(long, value_name = "DIR")]
+    pub templates: Option<PathBuf>,
+
     /// The lowest grade that is shown as a change and written
     #[arg(long, value_enum, default_value_t = Grade::Review)]
     pub grade: Grade,

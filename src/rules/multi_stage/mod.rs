@@ -116,6 +116,11 @@ impl Rule for MultiStage {
         &META
     }
 
+    fn templates(&self) -> Vec<(&'static str, &'static str)> {
+        let rows = ECOSYSTEMS.iter();
+        rows.map(|ecosystem| (ecosystem.name, ecosystem.template)).collect()
+    }
+
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
         let Some(stage) = cx.model.stages.last() else {
             return;

@@ -210,7 +210,9 @@ pub(super) fn edits(
         ),
         ("after", lines(after)),
     ];
-    let mut text = fill(subject.ecosystem.template, &values, lower);
+    let own = subject.cx.templates.and_then(|all| all.get(subject.ecosystem.name));
+    let template = own.map_or(subject.ecosystem.template, String::as_str);
+    let mut text = fill(template, &values, lower);
     let end = model.instructions[before[last].instruction].span.end as usize;
     let newline = source[..end].ends_with(b"\n");
     if !newline {

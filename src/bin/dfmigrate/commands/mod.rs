@@ -8,12 +8,14 @@ pub mod review;
 pub mod rules;
 pub mod verify;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dfmigrate::discover::{self, Found};
 use dfmigrate::plan;
+use dfmigrate::report::visible;
 use dfmigrate::rules::{self as catalogue, Prefer, Safety};
 
 use crate::args::{Grade, Variant};
@@ -62,6 +64,31 @@ pub fn stdin() -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The user's own templates, from a folder: `go.Dockerfile` is that of `go`.
+pub fn templates(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let entries = std::fs::read_dir(dir)
+        .with_context(|| format!("{} can't be read", visible(&dir.display().to_string())))?;
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let Some(name) = name.strip_suffix(".Dockerfile") else {
+            continue;
+        };
+        let shown = visible(&path.display().to_string()).into_owned();
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{shown} can't be read"))?;
+        if let Err(why) = catalogue::check_template(name, &text) {
+            anyhow::bail!("{shown}: {why}");
+        }
+        found.insert(name.to_owned(), text);
+    }
+    Ok(found)
+}
+
 /// What is to be planned, from the arguments.
 pub fn plan_options(
     grade: Grade,
@@ -90,5 +117,6 @@ pub fn plan_options(
             Variant::Slim => Prefer::Slim,
             Variant::Alpine => Prefer::Alpine,
         },
+        templates: BTreeMap::new(),
     })
 }

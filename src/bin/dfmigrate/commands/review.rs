@@ -39,7 +39,10 @@ struct Outcome {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let options = super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?;
+    let mut options = super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?;
+    if let Some(dir) = &args.templates {
+        options.templates = super::templates(dir)?;
+    }
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &options, renderer.as_mut());
