@@ -2,10 +2,25 @@
 //! directory, its variables, the folders it puts into PATH; and the ecosystem
 //! whose programs are built on it.
 
+use super::packages;
 use super::table::{NOTHING, Table};
 
 /// The base images.
 pub const BASES: Table = Table::new(include_str!("data/bases.tsv"));
+
+/// What interpreters link.
+pub const INTERPRETERS: Table = Table::new(include_str!("data/interpreters.tsv"));
+
+/// Whether the interpreter of an image links the library of a package, so that
+/// each of the image's variants on that release has it.
+#[must_use]
+pub fn interpreter_links(image: &str, codename: &str, package: &str) -> bool {
+    let row = INTERPRETERS.get(image);
+    row.into_iter().flat_map(|row| row.list(1)).any(|headers| {
+        packages::runtime_of(headers, codename)
+            .is_some_and(|runtime| runtime.packages.contains(&package))
+    })
+}
 
 /// What is known of a base image, whatever its tag.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +69,14 @@ pub fn settings(familiar_name: &str) -> Option<Settings> {
     })
 }
 
+/// As [`settings`], of the variant that a tag names.
+#[must_use]
+pub fn settings_of(familiar_name: &str, tag: &str) -> Option<Settings> {
+    let mut parts = tag.split('-');
+    let variant = parts.find_map(|part| settings(&format!("{familiar_name}:{part}")));
+    variant.or_else(|| settings(familiar_name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,9 +97,20 @@ mod tests {
                 .any(|user| user == "www-data")
         );
         assert_eq!(settings("golang").unwrap().users().count(), 0);
-        assert_eq!(settings("php").unwrap().workdir, None);
+        let workdir = |tag| settings_of("php", tag).unwrap().workdir;
+        assert_eq!(workdir("8.3-apache-trixie"), Some("/var/www/html"));
+        assert_eq!(workdir("8.3"), Some("/"));
         let java = settings("openjdk").unwrap();
         assert!(java.env().any(|pair| pair == ("JAVA_HOME", None)));
         assert_eq!(settings("postgres"), None);
+    }
+
+    #[test]
+    fn what_interpreters_link() {
+        assert_eq!(INTERPRETERS.faults(), Vec::<String>::new());
+        assert!(interpreter_links("ruby", "trixie", "libssl3t64"));
+        assert!(interpreter_links("ruby", "bookworm", "libyaml-0-2"));
+        assert!(!interpreter_links("ruby", "bookworm", "libpq5"));
+        assert!(!interpreter_links("node", "bookworm", "libssl3"));
     }
 }

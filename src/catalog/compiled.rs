@@ -18,7 +18,9 @@ pub fn is_compiler(ecosystem: &str, program: &str) -> bool {
 pub fn is_build_variable(ecosystem: &str, name: &str) -> bool {
     let rows = [COMPILED.get("any"), COMPILED.get(ecosystem)];
     let mut rows = rows.into_iter().flatten();
-    COMPILED.get(ecosystem).is_some() && rows.any(|row| row.list(3).any(|other| other == name))
+    // Interpreters have no inputs of their own: what they read isn't known.
+    let compiled = COMPILED.get(ecosystem).is_some_and(|row| row.cell(2).is_some());
+    compiled && rows.any(|row| row.list(3).any(|other| other == name))
 }
 
 /// Whether a program compiles in any of them.
@@ -65,6 +67,7 @@ mod tests {
         assert!(is_build_variable("go", "CGO_ENABLED"));
         assert!(!is_build_variable("rust", "CGO_ENABLED"));
         assert!(!is_build_variable("python", "DEBIAN_FRONTEND"));
+        assert!(!is_build_variable("ruby", "DEBIAN_FRONTEND"));
         assert!(is_compiler("go", "go"));
         assert!(!is_compiler("go", "npm"));
         assert!(!is_compiler("python", "gcc"));

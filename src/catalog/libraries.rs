@@ -14,6 +14,8 @@ pub const NPM: Table = Table::new(include_str!("data/runtime_libs.npm.tsv"));
 pub const GEM: Table = Table::new(include_str!("data/runtime_libs.gem.tsv"));
 /// Those kept by hand, which go before the collected ones.
 pub const HAND: Table = Table::new(include_str!("data/runtime_libs.hand.tsv"));
+/// Gems that need nothing.
+pub const GEMS: Table = Table::new(include_str!("data/gems.tsv"));
 /// How packages of PyPI come.
 pub const PYPI: Table = Table::new(include_str!("data/pypi.tsv"));
 
@@ -67,6 +69,18 @@ pub fn npm(name: &str, codename: &str) -> Option<Needs> {
 /// What a gem needs; `None` where that is not known.
 pub fn gem(name: &str, codename: &str) -> Option<Needs> {
     needs("gem", GEM, name, codename)
+}
+
+/// Whether a gem is known to need no library of the system.
+#[must_use]
+pub fn is_plain_gem(name: &str) -> bool {
+    GEMS.get(name).is_some()
+}
+
+/// What a module of CPAN needs; `None` where that is not known.
+pub fn cpan(name: &str, codename: &str) -> Option<Needs> {
+    let column = packages::column(codename)?;
+    by_hand(HAND.find(&["cpan", name])?, column, codename)
 }
 
 /// How a package of PyPI comes, as of the version in [`PYPI`].
@@ -255,6 +269,7 @@ mod tests {
                 "pip" => pip,
                 "npm" => npm,
                 "gem" => gem,
+                "cpan" => cpan,
                 other => panic!("{other}"),
             };
             if ecosystem == "pip" {
@@ -286,6 +301,23 @@ mod tests {
             assert_eq!(normalised(row.key()), row.key());
             assert!(pypi_kind(row.key()).is_some());
         }
+    }
+
+    #[test]
+    fn plain_gems() {
+        assert_eq!(GEMS.faults(), Vec::<String>::new());
+        assert!(is_plain_gem("rack"));
+        assert!(!is_plain_gem("pg"));
+        for row in GEMS.iter() {
+            assert!(
+                matches!(row.cell(1), Some("pure" | "libc")),
+                "{}",
+                row.key()
+            );
+            assert!(HAND.find(&["gem", row.key()]).is_none(), "{}", row.key());
+        }
+        assert_eq!(cpan("DBD::Pg", "trixie").unwrap().packages, ["libpq5"]);
+        assert_eq!(cpan("No::One", "trixie"), None);
     }
 
     #[test]

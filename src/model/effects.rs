@@ -5,6 +5,8 @@
 //! package managers' own arguments are read here. What is not understood is
 //! [`What::Opaque`], never guessed.
 
+mod languages;
+
 use std::collections::HashMap;
 
 use super::{Model, Step, join, makefile};
@@ -609,7 +611,10 @@ impl Reader<'_, '_> {
         effect.args = args.to_vec();
         effect.cwd = frame.cwd.clone();
         // A wrapper that a project carries does what the tool itself does.
-        let wrapper = matches!(base.as_str(), "mvnw" | "gradlew");
+        let wrapper = matches!(
+            base.as_str(),
+            "mvnw" | "gradlew" | "rebar3" | "rebar" | "composer.phar"
+        );
         let local = name.contains('/')
             && !name.starts_with("/usr/")
             && !name.starts_with("/bin/")
@@ -661,7 +666,12 @@ impl Reader<'_, '_> {
             "corepack" => {
                 effect.what = What::Corepack;
             }
-            "apk" => apk(args, &mut effect),
+            "apk" => {
+                let words = &command.words[command.words.len() - args.len()..];
+                let text = |word: &Word| String::from_utf8_lossy(word.text(source)).into_owned();
+                let texts: Vec<String> = words.iter().map(text).collect();
+                apk(&languages::with_phpize(args, &texts), &mut effect);
+            }
             "bundle" | "bundler" | "gem" => self.ruby(&base, args, frame, &mut effect),
             "pip" | "pip3" => self.pip(args, &name, frame, &mut effect),
             _ if base.starts_with("pip3.") => self.pip(args, &name, frame, &mut effect),
@@ -675,6 +685,15 @@ impl Reader<'_, '_> {
                 return self.python(args, &name, frame, effect);
             }
             "node" | "nodejs" => self.program(args, frame, &mut effect, "node"),
+            "ruby" | "perl" | "php" | "composer.phar" => {
+                let fed = (command.before == shell::Connector::Pipe)
+                    .then(|| script.commands().get(index.wrapping_sub(1)))
+                    .flatten()
+                    .map(|before| String::from_utf8_lossy(before.span.of(source)).into_owned());
+                self.interpreter(&base, args, fed.as_deref(), frame, &mut effect);
+            }
+            "mix" => self.mix(args, frame, &mut effect),
+            "cpm" => self.cpm(args, frame, &mut effect),
             "sh" | "bash" | "dash" | "ash" => {
                 return self.shell(script, index, command, args, frame, effect);
             }
@@ -721,6 +740,9 @@ impl Reader<'_, '_> {
             _ if local => return self.local(&name, args, frame, effect),
             "make" | "gmake" => return self.make(args, row, frame, effect),
             _ => match row {
+                // A program that only says its version changes nothing.
+                None if matches!(args, [Some(arg)] if matches!(arg.as_str(), "--version" | "-V" | "-v" | "--help")) =>
+                    {}
                 None if self.tools > 0 => self.bounded(frame, &mut effect),
                 None => {
                     effect.what =
@@ -902,6 +924,10 @@ impl Reader<'_, '_> {
         let tree = |path: String| Write { path, tree: true };
         if tool == "gem" {
             match (verb, home) {
+                // RubyGems itself lies with the interpreter, in both images.
+                (Some("update"), _) if words.contains(&"--system") => {
+                    effect.what = What::Replay;
+                }
                 (Some("install" | "update" | "uninstall"), Some(home)) => {
                     effect.what = What::Writes;
                     effect.writes.push(tree(home));
@@ -923,13 +949,16 @@ impl Reader<'_, '_> {
                     let name = format!("BUNDLE_{}", name.replace('.', "__").to_uppercase());
                     self.note(&name, (*value).to_owned());
                 }
-                let local = args.iter().flatten().any(|w| w == "--local");
-                let place = match (local, self.variable("BUNDLE_APP_CONFIG", frame)) {
-                    (_, Some(place)) => place,
-                    (true, None) => format!("{}/.bundle", frame.cwd.trim_end_matches('/')),
-                    (false, None) => format!("{}/.bundle", self.home(frame)),
-                };
-                effect.writes.push(tree(place));
+                // Without an option, the project's where there is one.
+                let flag = |name: &str| args.iter().flatten().any(|w| w == name);
+                let gemfile = join(Some(&frame.cwd), "Gemfile").unwrap_or_default();
+                let project = self.ledger.copied.context_path(&gemfile).is_some();
+                if flag("--local") || (project && !flag("--global")) {
+                    effect.writes.push(tree(self.bundle_config(frame)));
+                } else {
+                    let path = format!("{}/.bundle/config", self.home(frame));
+                    effect.writes.push(Write { path, tree: false });
+                }
             }
             Some("exec") => {
                 let what = words.iter().skip_while(|w| **w != "exec").nth(1).copied();
@@ -943,6 +972,15 @@ impl Reader<'_, '_> {
                     "--path" => words.get(at + 1).copied(),
                     word => word.strip_prefix("--path="),
                 });
+                // Such options are remembered in the project's configuration.
+                let remembered = ["--deployment", "--path", "--with", "--without", "--system"];
+                let remembers = |word: &&str| {
+                    let name = word.split('=').next().unwrap_or(word);
+                    remembered.contains(&name)
+                };
+                if words.iter().any(remembers) {
+                    effect.writes.push(tree(self.bundle_config(frame)));
+                }
                 let deployment = words.contains(&"--deployment")
                     || truthy(self.noted("BUNDLE_DEPLOYMENT", frame));
                 let place = option
@@ -1075,7 +1113,10 @@ impl Reader<'_, '_> {
         let base = name.rsplit('/').next().unwrap_or(name);
         let path = join(Some(&frame.cwd), name).unwrap_or_default();
         // Tools of a project's own folders are what they are named.
-        if path.contains("/node_modules/.bin/") || path.contains("/bin/pip") {
+        if path.contains("/node_modules/.bin/")
+            || path.contains("/vendor/bin/")
+            || path.contains("/bin/pip")
+        {
             if base.starts_with("pip") {
                 self.pip(args, &path, frame, &mut effect);
             } else {
@@ -1111,7 +1152,12 @@ impl Reader<'_, '_> {
             context.ends_with(".sh") || !context.contains('.')
         };
         if !is_shell {
-            if first.contains("python") || first.contains("node") {
+            if first.contains("ruby") && base == "bundle" {
+                self.ruby(base, args, frame, &mut effect);
+            } else if ["python", "node", "ruby", "perl", "php", "escript", "elixir"]
+                .iter()
+                .any(|interpreter| first.contains(interpreter))
+            {
                 self.inspect_program(&context, &text, frame, &mut effect);
             } else {
                 effect.what = What::Opaque(format!("{context} is no shell script"));

@@ -188,10 +188,12 @@ pub struct ImageUse {
 }
 
 impl ImageUse {
-    /// What is known of what the image sets, whatever its tag.
+    /// What is known of what the image sets.
     #[must_use]
     pub fn settings(&self) -> Option<bases::Settings> {
-        bases::settings(&self.reference.as_ref().ok()?.familiar_name())
+        let reference = self.reference.as_ref().ok()?;
+        let tag = reference.effective_tag().unwrap_or_default();
+        bases::settings_of(&reference.familiar_name(), tag)
     }
 }
 

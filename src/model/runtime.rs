@@ -226,18 +226,25 @@ impl Follower<'_, '_> {
         if matches!(name.as_str(), "poetry" | "uv" | "pipenv" | "pdm")
             && let Some(at) = rest.iter().position(|w| w == "run")
         {
-            let inner: Vec<String> = rest[at + 1..]
-                .iter()
-                .skip_while(|w| w.starts_with('-'))
-                .cloned()
-                .collect();
-            if !inner.is_empty() {
-                self.command(&inner, via, line, depth + 1);
-            }
-            return;
+            return self.inner(&rest[at + 1..], via, line, depth);
+        }
+        // `bundle exec puma`, `carton exec -- plackup`: the command after it.
+        if matches!(name.as_str(), "bundle" | "bundler" | "carton")
+            && rest.first().is_some_and(|verb| verb == "exec")
+        {
+            return self.inner(&rest[1..], via, line, depth);
         }
         if program.contains('/') || program.ends_with(".sh") {
             self.file(&program, via, line, depth);
+        }
+    }
+
+    /// The command that a runner's arguments are, after its options.
+    fn inner(&mut self, words: &[String], via: &str, line: usize, depth: usize) {
+        let skip = words.iter().take_while(|w| w.starts_with('-')).count();
+        let inner = &words[skip..];
+        if !inner.is_empty() {
+            self.command(inner, via, line, depth + 1);
         }
     }
 

@@ -9,10 +9,14 @@ const MAX_FILES: usize = 600;
 const MAX_BYTES: usize = 6 << 20;
 const MAX_FOLDERS: usize = 400;
 
-const EXTENSIONS: [&str; 27] = [
-    "c", "cc", "cjs", "cpp", "cs", "cts", "cxx", "dart", "ex", "exs", "go", "hs", "java", "js",
-    "jsx", "kt", "mjs", "mts", "php", "pl", "py", "rb", "rs", "sh", "swift", "ts", "tsx",
+const EXTENSIONS: [&str; 32] = [
+    "c", "cc", "cjs", "cpp", "cs", "cts", "cxx", "dart", "erl", "ex", "exs", "go", "hs", "java",
+    "js", "jsx", "kt", "mjs", "mts", "php", "pl", "pm", "psgi", "py", "rake", "rb", "rs", "ru",
+    "sh", "swift", "ts", "tsx",
 ];
+
+/// Files of these run what stands between backticks.
+const WITH_BACKTICKS: [&str; 8] = [".php", ".pl", ".pm", ".psgi", ".rake", ".rb", ".ru", ".sh"];
 
 /// Folders without sources of the running program.
 const SKIPPED: [&str; 22] = [
@@ -41,12 +45,15 @@ const SKIPPED: [&str; 22] = [
 ];
 
 /// Functions that start a program whose name is their first argument.
-const STARTERS: [&str; 27] = [
+const STARTERS: [&str; 32] = [
     "Command",
     "Popen",
     "ProcessBuilder",
     "Start",
     "call",
+    "capture2",
+    "capture2e",
+    "capture3",
     "check_call",
     "check_output",
     "command",
@@ -64,6 +71,8 @@ const STARTERS: [&str; 27] = [
     "getoutput",
     "passthru",
     "popen",
+    "popen3",
+    "proc_open",
     "run",
     "shell_exec",
     "spawn",
@@ -218,7 +227,11 @@ pub fn scan(files: &dyn Files, codename: &str) -> Sources {
         }
     }
     for (path, text) in &out.texts {
-        for command in started(text) {
+        let mut commands = started(text);
+        if WITH_BACKTICKS.iter().any(|end| path.ends_with(end)) {
+            commands.extend(between_backticks(text));
+        }
+        for command in commands {
             let known = commands::in_full(&command, codename).is_some();
             if known && !out.started.iter().any(|(name, _)| *name == command) {
                 out.started.push((command, path.clone()));
@@ -285,6 +298,20 @@ fn started(text: &str) -> Vec<String> {
     out
 }
 
+/// The first words of what stands between backticks on one line.
+fn between_backticks(text: &str) -> Vec<String> {
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    lines
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter_map(|inner| {
+            let first = inner.split_whitespace().next()?;
+            Some(first.rsplit('/').next().unwrap_or(first).to_owned())
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +327,12 @@ mod tests {
             überexec("x");
         "#;
         assert_eq!(started(text), ["git", "ffmpeg", "convert"]);
+    }
+
+    #[test]
+    fn finds_the_programs_between_backticks() {
+        let text = "sha = `git rev-parse HEAD`.strip\n# `make` it\nx = `/usr/bin/convert #{a} b`";
+        assert_eq!(between_backticks(text), ["git", "convert"]);
     }
 
     #[test]

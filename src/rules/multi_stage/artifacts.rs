@@ -177,7 +177,11 @@ pub(super) fn find(subject: &Subject<'_, '_>, shape: &Shape) -> Outcome<Vec<Arti
             let reason = |path: &str| {
                 format!("line {}: {path} is copied: `{}` writes it", effect.line, short(&effect.text))
             };
-            if write.path == SITE_PACKAGES {
+            let left = |folder: &String| below(&write.path, folder);
+            if write.path == SITE_PACKAGES
+                || shape.leaves.iter().any(left)
+                || shape.copies.iter().any(left)
+            {
                 continue;
             }
             match place(&write.path) {

@@ -1,6 +1,7 @@
 //! Which image the final stage starts from.
 
 use crate::catalog::{self, Base, Entry, Kind, variants};
+use crate::rules::Context;
 
 /// The image of the build stage, before a final one is chosen.
 pub(super) struct Draft<'d> {
@@ -12,6 +13,8 @@ pub(super) struct Draft<'d> {
     pub entry: Option<&'d Entry>,
     /// What it is built on.
     pub base: Option<Base>,
+    /// The file, and what is known around it.
+    pub cx: &'d Context<'d>,
 }
 
 /// The image of the final stage.
@@ -105,6 +108,33 @@ pub(super) fn slim(draft: &Draft<'_>) -> Result<Last, String> {
         because,
         caveats: Vec::new(),
         variant: (settled_name(draft.image), kind_name(kind)),
+    })
+}
+
+/// The very same image, of one that has no smaller variant with its
+/// interpreter.
+///
+/// # Errors
+/// Why it can't be, in words.
+pub(super) fn same(draft: &Draft<'_>) -> Result<Last, String> {
+    if draft.entry.is_none() {
+        return Err(format!(
+            "{}:{} is not in the catalogue of official images",
+            draft.image, draft.tag
+        ));
+    }
+    let kinds = ["apache", "fpm", "zts", "alpine"];
+    let kind = kinds.into_iter().find(|kind| draft.tag.split('-').any(|part| part.starts_with(kind)));
+    Ok(Last {
+        image: draft.image.to_owned(),
+        tag: draft.tag.to_owned(),
+        same_image: true,
+        because: format!(
+            "both stages are {}:{}, as there is no smaller image with the same interpreter: what only the build needs stays in the first",
+            draft.image, draft.tag
+        ),
+        caveats: Vec::new(),
+        variant: (settled_name(draft.image), kind.unwrap_or("cli")),
     })
 }
 

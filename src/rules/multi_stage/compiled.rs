@@ -33,6 +33,41 @@ pub(super) fn go(subject: &Subject<'_, '_>, sources: &Sources) -> Outcome<Shape>
     Ok(shape)
 }
 
+pub(super) fn dart(subject: &Subject<'_, '_>, _: &Sources) -> Outcome<Shape> {
+    let mut shape = common(subject)?;
+    need(&mut shape, "ca-certificates", "a Dart program that makes TLS connections");
+    Ok(shape)
+}
+
+pub(super) fn swift(subject: &Subject<'_, '_>, _: &Sources) -> Outcome<Shape> {
+    let mut shape = common(subject)?;
+    resources(subject, &mut shape)?;
+    Ok(shape)
+}
+
+/// Swift's package manager puts the resources of a target beside the program,
+/// in a folder that is named by the package and the target.
+fn resources(subject: &Subject<'_, '_>, shape: &mut Shape) -> Outcome<()> {
+    let manifests = subject.ledger.effects.iter().rev().filter_map(|effect| {
+        let path = join(Some(&effect.cwd), "Package.swift")?;
+        let context = subject.ledger.copied.context_path(&path)?;
+        subject.cx.files.text(&context).yes()
+    });
+    match manifests.into_iter().next() {
+        None => shape.caveats.push(
+            "Package.swift could not be read: resources that a target bundles lie beside the program, and are not taken along".to_owned(),
+        ),
+        Some(text) if text.contains("resources:") => {
+            return subject.refuse(
+                Span::default(),
+                "Package.swift bundles resources, which lie beside the program in folders that are not followed",
+            );
+        }
+        Some(_) => {}
+    }
+    Ok(())
+}
+
 pub(super) fn rust(subject: &Subject<'_, '_>, _: &Sources) -> Outcome<Shape> {
     let mut shape = common(subject)?;
     need(&mut shape, "ca-certificates", "a Rust program that makes TLS connections");
@@ -100,14 +135,15 @@ pub(super) fn compiles(subject: &Subject<'_, '_>) -> bool {
     subject.ledger.effects.iter().any(|effect| compiles_it(subject, effect))
 }
 
-fn need(shape: &mut Shape, package: &str, by: &str) {
+pub(super) fn need(shape: &mut Shape, package: &str, by: &str) {
     shape.needs.push(Need {
         package: package.to_owned(),
         by: by.to_owned(),
     });
 }
 
-fn libraries_of(subject: &Subject<'_, '_>, dev: &str, by: &str, shape: &mut Shape) {
+/// Notes the libraries behind a package of headers as needed.
+pub(super) fn libraries_of(subject: &Subject<'_, '_>, dev: &str, by: &str, shape: &mut Shape) {
     match packages::runtime_of(dev, subject.codename) {
         Some(runtime) => {
             for package in runtime.packages {
@@ -179,7 +215,7 @@ fn is_copy(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
 }
 
 /// The programs that run, and what they may read.
-fn common(subject: &Subject<'_, '_>) -> Outcome<Shape> {
+pub(super) fn common(subject: &Subject<'_, '_>) -> Outcome<Shape> {
     let mut shape = Shape::default();
     let mut found: Vec<Artifact> = Vec::new();
     run_programs(subject, &mut found)?;

@@ -3,13 +3,18 @@
 
 mod artifacts;
 mod base;
+mod beam;
 mod compiled;
 mod node;
 mod packages;
+mod perl;
+mod php;
 mod python;
 mod render;
+mod ruby;
 
 use self::base::{Draft, Last};
+use self::compiled::libraries_of;
 use super::{Context, Fate, Meta, Proposals, Refusal, Rewrite, Rule, Safety, Verdict};
 use crate::catalog::{self, Kind, bases};
 use crate::model::effects::{Effect, Ledger, What};
@@ -31,9 +36,10 @@ static META: Meta = Meta {
 What it does: the stage that is there (in a file of several, the last one) becomes the build stage,
 with its comments and instructions as they were; a final stage copies what was built, installs the
 system packages that are needed at run time, and carries every runtime instruction in order. For
-interpreted languages it is on the slim variant of the same version and release; for compiled ones on
-the bare distribution, of the same release, and takes the programs that run and those files of the
-build context that aren't the compiler's alone.
+interpreted languages it is on the slim variant of the same version and release (PHP has none: there
+it is the same image without headers and tools); for compiled ones on the bare distribution, of the
+same release, and takes the programs that run and those files of the build context that aren't the
+compiler's alone. Releases of Elixir and Erlang count as compiled, their projects as interpreted.
 
 Why: compilers, headers, package managers' caches and development dependencies are needed to build
 an image and not to run it; Docker's documentation of the official images teaches this split.
@@ -168,7 +174,25 @@ pub(super) struct Ecosystem {
 }
 
 /// The ecosystems, by name.
-static ECOSYSTEMS: [Ecosystem; 6] = [
+static ECOSYSTEMS: [Ecosystem; 13] = [
+    Ecosystem {
+        name: "dart",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::distribution,
+        shape: compiled::dart,
+    },
+    Ecosystem {
+        name: "elixir",
+        template: include_str!("../../../templates/elixir.Dockerfile"),
+        last: beam::last,
+        shape: beam::shape,
+    },
+    Ecosystem {
+        name: "erlang",
+        template: include_str!("../../../templates/elixir.Dockerfile"),
+        last: beam::last,
+        shape: beam::shape,
+    },
     Ecosystem {
         name: "go",
         template: include_str!("../../../templates/compiled.Dockerfile"),
@@ -194,16 +218,40 @@ static ECOSYSTEMS: [Ecosystem; 6] = [
         shape: node::shape,
     },
     Ecosystem {
+        name: "perl",
+        template: include_str!("../../../templates/perl.Dockerfile"),
+        last: base::slim,
+        shape: perl::shape,
+    },
+    Ecosystem {
+        name: "php",
+        template: include_str!("../../../templates/php.Dockerfile"),
+        last: base::same,
+        shape: php::shape,
+    },
+    Ecosystem {
         name: "python",
         template: include_str!("../../../templates/python.Dockerfile"),
         last: base::slim,
         shape: python::shape,
     },
     Ecosystem {
+        name: "ruby",
+        template: include_str!("../../../templates/ruby.Dockerfile"),
+        last: base::slim,
+        shape: ruby::shape,
+    },
+    Ecosystem {
         name: "rust",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
         shape: compiled::rust,
+    },
+    Ecosystem {
+        name: "swift",
+        template: include_str!("../../../templates/compiled.Dockerfile"),
+        last: base::slim,
+        shape: compiled::swift,
     },
 ];
 
@@ -270,6 +318,7 @@ fn propose(
         tag: &build_tag,
         entry: entry.as_ref(),
         base,
+        cx,
     };
     let last = match (ecosystem.last)(&draft) {
         Ok(last) => last,
@@ -347,6 +396,8 @@ pub(super) struct Shape {
     artifacts: Option<Vec<artifacts::Artifact>>,
     /// Paths copied besides those that the file writes itself.
     copies: Vec<String>,
+    /// Paths that the file writes and nothing needs at run time.
+    leaves: Vec<String>,
     /// Commands that the final stage runs once the files are there.
     after_copies: Vec<String>,
     /// Commands replayed in the final stage, by the index of their effect.
@@ -390,6 +441,16 @@ fn split(
     }
     let same = subject.last.same_image && subject.last.tag == subject.tag;
     if same && packages.build_only == 0 && shape.build_end.is_empty() && shape.drops.is_empty() {
+        // A full image may have no smaller one.
+        if subject.kind == Kind::Full {
+            return subject.refuse(
+                Span::default(),
+                format!(
+                    "{}:{} has no smaller variant, and nothing in it is for the build alone: one stage is enough",
+                    subject.image, subject.tag
+                ),
+            );
+        }
         return Ok(None);
     }
     artifacts.extend(packages.files.iter().map(|path| {
@@ -410,7 +471,8 @@ fn split(
     rewrite.includes = &["slim-base"];
     rewrite.because(subject.last.because.clone());
     if let Some(first) = runtime.demands.first() {
-        let programs: Vec<&str> = unique(runtime.demands.iter().map(|d| d.command.as_str()));
+        let programs = runtime.demands.iter().map(|d| d.command.as_str());
+        let programs: Vec<&str> = unique(programs.filter(|program| *program != "$"));
         rewrite.because(format!(
             "line {}: what runs is {}; each is in {} or taken along",
             first.line,
@@ -656,6 +718,39 @@ fn users(subject: &Subject<'_, '_>) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// A program of the project's own that runs is written by the file, not
+/// mounted into the container.
+fn written(subject: &Subject<'_, '_>) -> Outcome<()> {
+    let end = subject.cx.model.state_after(subject.stage.index).workdir;
+    for demand in &subject.runtime.demands {
+        let full = crate::model::join(end.as_deref(), &demand.program).unwrap_or_default();
+        if !demand.program.contains('/') || !matches!(artifacts::place(&full), artifacts::Place::App) {
+            continue;
+        }
+        let covers = |w: &crate::model::effects::Write| {
+            w.path == full || (w.tree && artifacts::below(&full, &w.path))
+        };
+        let effects = subject.ledger.effects.iter().filter(|effect| !artifacts::metadata(effect));
+        if !effects.flat_map(|effect| &effect.writes).any(covers) {
+            return subject.refuse(
+                subject.line_span(demand.line),
+                format!("{} runs {full}, and nothing in the file is seen to write it", demand.via),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The first names of many, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// A command's text in one short line.

@@ -87,7 +87,7 @@ fn major(tag: &str) -> Option<u32> {
 }
 
 /// `npm install -g`: again in the final stage when something that runs is in it.
-fn global(
+pub(super) fn global(
     subject: &Subject<'_, '_>,
     index: usize,
     effect: &Effect,

@@ -4,7 +4,7 @@ use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short, unique};
 use crate::rules::Missing;
 use crate::catalog::packages::{self, Class};
-use crate::catalog::{self, apk, commands, variants};
+use crate::catalog::{self, apk, bases, commands, variants};
 use crate::model::effects::{AptPackage, What};
 use crate::text::Span;
 
@@ -345,11 +345,13 @@ fn added(
         let slim = subject.last.has_package(subject.codename, &need.package);
         let kind = subject.kind.as_str();
         let full = variants::has_package(&subject.image, kind, subject.codename, &need.package);
-        if slim == Some(true) || full == Some(false) {
+        let linked = subject.last.same_image
+            && bases::interpreter_links(&subject.image, subject.codename, &need.package);
+        if slim == Some(true) || full == Some(false) || linked {
             continue;
         }
         let both = subject.last.same_image && subject.last.tag == subject.tag;
-        if both {
+        if both || installed.contains(&need.package) {
             continue;
         }
         add(

@@ -2,7 +2,7 @@
 
 use super::packages::Need;
 use crate::model::sources::Sources;
-use super::{Outcome, Shape, Subject, short};
+use super::{Outcome, Shape, Subject, listed, short};
 use crate::catalog::libraries;
 use crate::facts::Known;
 use crate::model::effects::{Effect, SITE_PACKAGES, What};
@@ -353,11 +353,9 @@ fn needs(
         }
     }
     if !unknown.is_empty() {
-        let shown = unknown.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let more = unknown.len().saturating_sub(5);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let shown = listed(&unknown);
         shape.caveats.push(format!(
-            "no data says which system libraries {shown}{more} may need: one that was compiled against a library of the full image would miss it"
+            "no data says which system libraries {shown} may need: one that was compiled against a library of the full image would miss it"
         ));
     }
     Ok(())
