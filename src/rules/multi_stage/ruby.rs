@@ -2,7 +2,7 @@
 //! what Rails needs.
 
 use super::packages::Need;
-use super::{Outcome, Shape, Subject, libraries_of, listed, node, short, written};
+use super::{Outcome, Shape, Subject, libraries_of, listed, node, written};
 use crate::catalog::{bases, libraries};
 use crate::facts::Known;
 use crate::model::effects::{Effect, What};
@@ -286,11 +286,6 @@ fn rails(
         ),
         None => "RAILS_ENV is not set to production here: development gems stay, and assets are compiled when they are asked for".to_owned(),
     });
-    let effects = subject.ledger.effects.iter();
-    let last = effects.filter(|effect| effect.program.as_deref() == Some("bundle")).next_back();
-    if let Some(effect) = last {
-        shape.because.push(format!("line {}: the whole bundle of `{}` is taken along", effect.line, short(&effect.text)));
-    }
     Ok(())
 }
 
