@@ -5,6 +5,8 @@ use crate::rules::Context;
 
 /// The image of the build stage, before a final one is chosen.
 pub(super) struct Draft<'d> {
+    /// What the rule may look at.
+    pub cx: &'d Context<'d>,
     /// Its familiar name.
     pub image: &'d str,
     /// Its tag, with the codename.
@@ -13,8 +15,6 @@ pub(super) struct Draft<'d> {
     pub entry: Option<&'d Entry>,
     /// What it is built on.
     pub base: Option<Base>,
-    /// The file, and what is known around it.
-    pub cx: &'d Context<'d>,
 }
 
 /// The image of the final stage.
@@ -32,7 +32,9 @@ pub(super) struct Last {
     /// Doubts about the choice.
     pub caveats: Vec<String>,
     /// Its row in the table of variants.
-    variant: (&'static str, &'static str),
+    pub variant: (&'static str, &'static str),
+    /// The commands that it is there for.
+    pub brings: &'static [&'static str],
 }
 
 impl Last {
@@ -43,6 +45,9 @@ impl Last {
 
     /// Whether it has a command; `None` where that is not known.
     pub fn provides(&self, codename: &str, command: &str) -> Option<bool> {
+        if self.brings.contains(&command) {
+            return Some(true);
+        }
         variants::provides(self.variant.0, self.variant.1, codename, command)
     }
 
@@ -108,6 +113,7 @@ pub(super) fn slim(draft: &Draft<'_>) -> Result<Last, String> {
         because,
         caveats: Vec::new(),
         variant: (settled_name(draft.image), kind_name(kind)),
+        brings: &[],
     })
 }
 
@@ -135,6 +141,7 @@ pub(super) fn same(draft: &Draft<'_>) -> Result<Last, String> {
         ),
         caveats: Vec::new(),
         variant: (settled_name(draft.image), kind.unwrap_or("cli")),
+        brings: &[],
     })
 }
 
@@ -181,11 +188,12 @@ pub(super) fn distribution(draft: &Draft<'_>) -> Result<Last, String> {
         tag,
         caveats: Vec::new(),
         variant,
+        brings: &[],
     })
 }
 
 /// The name as the tables have it, for their lifetime.
-fn settled_name(image: &str) -> &'static str {
+pub(super) fn settled_name(image: &str) -> &'static str {
     variants::VARIANTS
         .iter()
         .filter_map(|row| row.key().split(':').next())
@@ -194,7 +202,7 @@ fn settled_name(image: &str) -> &'static str {
 }
 
 /// A distribution's name for people.
-fn title(family: &str) -> String {
+pub(super) fn title(family: &str) -> String {
     let mut chars = family.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_uppercase().collect::<String>() + chars.as_str()
