@@ -4,6 +4,7 @@
 mod artifacts;
 mod base;
 mod beam;
+mod bun;
 mod compiled;
 mod dotnet;
 mod java;
@@ -176,12 +177,24 @@ pub(super) struct Ecosystem {
 }
 
 /// The ecosystems, by name.
-static ECOSYSTEMS: [Ecosystem; 15] = [
+static ECOSYSTEMS: [Ecosystem; 17] = [
+    Ecosystem {
+        name: "bun",
+        template: include_str!("../../../templates/bun.Dockerfile"),
+        last: bun::bun,
+        shape: bun::bun_shape,
+    },
     Ecosystem {
         name: "dart",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
         shape: compiled::dart,
+    },
+    Ecosystem {
+        name: "deno",
+        template: include_str!("../../../templates/deno.Dockerfile"),
+        last: bun::deno,
+        shape: bun::deno_shape,
     },
     Ecosystem {
         name: "dotnet",
