@@ -1,40 +1,11 @@
 //! The tree against BuildKit's own parser: recorded answers, a part of which
 //! is committed; all 5,000 where the team's shared data lies beside the checkout.
 
-use std::io::BufRead;
-use std::path::Path;
+mod cases;
 
+use cases::text_of;
 use dfmigrate::syntax::{self, Dockerfile};
 use serde_json::Value;
-
-fn base64(text: &str) -> Vec<u8> {
-    let digit = |b: u8| match b {
-        b'A'..=b'Z' => b - b'A',
-        b'a'..=b'z' => b - b'a' + 26,
-        b'0'..=b'9' => b - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<u32> = text
-        .bytes()
-        .filter(|b| *b != b'=')
-        .map(|b| u32::from(digit(b)))
-        .collect();
-    let mut out = Vec::new();
-    for chunk in digits.chunks(4) {
-        let value = chunk.iter().fold(0, |v, d| v << 6 | d) << (6 * (4 - chunk.len()));
-        let bytes = [(value >> 16) as u8, (value >> 8) as u8, value as u8];
-        out.extend_from_slice(&bytes[..chunk.len() - 1]);
-    }
-    out
-}
-
-fn text_of(case: &Value) -> Vec<u8> {
-    match case["text"].as_str() {
-        Some(text) => text.as_bytes().to_vec(),
-        None => base64(case["base64"].as_str().expect("a case has text or base64")),
-    }
-}
 
 /// What differs, in words; empty when the case agrees.
 fn differences(case: &Value) -> Vec<String> {
@@ -139,21 +110,18 @@ fn structure(case: &Value, file: &Dockerfile, out: &mut Vec<String>) {
     }
 }
 
-fn run(cases: impl Iterator<Item = String>) -> usize {
-    let mut count = 0;
+fn run(cases: &[Value]) {
     let mut failed = Vec::new();
-    for line in cases {
-        let case: Value = serde_json::from_str(&line).expect("a case is JSON");
-        let differences = differences(&case);
+    for case in cases {
+        let differences = differences(case);
         if !differences.is_empty() {
             failed.push(format!(
                 "case {}: {}\n{:?}",
                 case["id"],
                 differences.join("; "),
-                String::from_utf8_lossy(&text_of(&case))
+                String::from_utf8_lossy(&text_of(case))
             ));
         }
-        count += 1;
     }
     let shown = failed
         .iter()
@@ -163,31 +131,33 @@ fn run(cases: impl Iterator<Item = String>) -> usize {
         .join("\n\n");
     assert!(
         failed.is_empty(),
-        "{} of {count} differ:\n{shown}",
-        failed.len()
+        "{} of {} differ:\n{shown}",
+        failed.len(),
+        cases.len()
     );
-    count
 }
 
 #[test]
 fn agrees_with_the_committed_cases() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/syntax/cases.jsonl");
-    let text = std::fs::read_to_string(path).unwrap();
-    let count = run(text.lines().map(str::to_owned));
-    assert!(count >= 300, "only {count} cases are committed");
+    let cases = cases::committed();
+    run(&cases);
+    assert!(
+        cases.len() >= 300,
+        "only {} cases are committed",
+        cases.len()
+    );
 }
 
 #[test]
 fn agrees_with_all_shared_cases() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/syntax.jsonl.xz");
-    let Ok(file) = std::fs::File::open(&path) else {
-        eprintln!(
+    match cases::shared() {
+        Ok(cases) => {
+            run(&cases);
+            assert_eq!(cases.len(), 5000);
+        }
+        Err(path) => eprintln!(
             "SKIPPED: {} is not there; the committed cases ran",
             path.display()
-        );
-        return;
-    };
-    let mut text = Vec::new();
-    lzma_rs::xz_decompress(&mut std::io::BufReader::new(file), &mut text).unwrap();
-    assert_eq!(run(text.lines().map(Result::unwrap)), 5000);
+        ),
+    }
 }
