@@ -153,7 +153,7 @@ fn look(entry: DirEntry) -> Option<Seen> {
     let name = entry.file_name();
     if kind.is_dir() {
         let exactly = name == "Dockerfile" || name == "Containerfile";
-        return (exactly && entry.depth() > 0).then(|| Seen::Folder(entry.into_path()));
+        return exactly.then(|| Seen::Folder(entry.into_path()));
     }
     // A name that is not UTF-8 can still end in `.Dockerfile`.
     if !names::is_dockerfile_name(&name.to_string_lossy()) {

@@ -1,6 +1,7 @@
 //! The laws as checks in the product, and the comments by which a file
 //! suppresses a rule.
 
+use crate::image::Reference;
 use crate::model::{Base, Model};
 use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
 use crate::text::EditSet;
@@ -57,10 +58,21 @@ fn untouched(before: &Dockerfile, edits: &EditSet, after: &Dockerfile) -> Result
     Ok(())
 }
 
+/// The mounts, each without the tag of the image that it is from: that may be
+/// edited, the mount may not be lost.
 fn mounts(file: &Dockerfile) -> Vec<String> {
+    let untagged = |field: &str| match field.strip_prefix("from=").map(Reference::parse) {
+        Some(Ok(image)) => format!("from={}", image.familiar_name()),
+        _ => field.to_owned(),
+    };
     let flags = file.instructions().flat_map(|it| &it.flags);
     let mounts = flags.filter(|flag| flag.name() == "mount");
-    mounts.map(|flag| flag.word.clone()).collect()
+    mounts
+        .map(|flag| {
+            let fields: Vec<String> = flag.word.split(',').map(untagged).collect();
+            fields.join(",")
+        })
+        .collect()
 }
 
 /// Digests and mounts stay, and every `--from` still names a stage or image.

@@ -148,16 +148,15 @@ pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
     if !edits.is_empty()
         && let Err(broken) = lawful(&model, &edits, &after, facts, options)
     {
-        // Which one is it? Each is tried alone, then what is left together.
+        // Which one is it? Each is tried alone, then what is left together: only
+        // then can a second run have nothing to propose.
         let mut kept = Vec::new();
         let alone = chosen.len() == 1;
         for rewrite in chosen.drain(..) {
-            let edits = rewrite.edits.clone();
-            let after = edits.apply(before.source());
             let verdict = if alone {
                 Err(broken.clone())
             } else {
-                lawful(&model, &edits, &after, facts, options)
+                valid_alone(&model, &rewrite)
             };
             match verdict {
                 Ok(()) => kept.push(rewrite),
@@ -322,11 +321,23 @@ fn lawful(
     let after = Model::of(&after);
     laws::still_valid(before, edits, &after)?;
     let again = choose(&after, facts, options);
-    if let Some(rewrite) = again.chosen.first() {
-        return Err(format!(
+    // What breaks a law there is held by the second run too.
+    match again
+        .chosen
+        .iter()
+        .find(|more| valid_alone(&after, more).is_ok())
+    {
+        Some(more) => Err(format!(
             "a second run would propose more: {} ({})",
-            rewrite.title, rewrite.rule
-        ));
+            more.title, more.rule
+        )),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether a rewrite alone gives a valid file, or which law it breaks.
+fn valid_alone(model: &Model<'_>, rewrite: &Rewrite) -> Result<(), String> {
+    let after = rewrite.edits.apply(model.file.source());
+    let after = syntax::parse(after);
+    laws::still_valid(model, &rewrite.edits, &Model::of(&after))
 }

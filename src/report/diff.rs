@@ -7,24 +7,24 @@ use similar::{Algorithm, ChangeTag, InlineChange, TextDiff};
 
 use super::{one_line, style, visible};
 
-/// What the patch calls the file: a `/`-separated path.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PatchName(pub String);
+/// What the patch calls the file: the bytes of a `/`-separated path, relative
+/// to the folder where the patch is to be applied.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PatchName(pub Vec<u8>);
 
 impl PatchName {
     /// The name behind `a/` or `b/`, quoted as git quotes it where it must be.
     fn header(&self, side: &str) -> String {
-        let path = format!("{side}/{}", self.0);
-        let plain = path
-            .chars()
-            .all(|c| !c.is_control() && c != '"' && c != '\\' && c.is_ascii());
-        if plain {
+        let plain = |b: &u8| matches!(b, 0x20..=0x7e if *b != b'"' && *b != b'\\');
+        if let Ok(name) = std::str::from_utf8(&self.0)
+            && self.0.iter().all(plain)
+        {
             // A tab ends a name with blanks, for patch and git alike.
-            let tab = if path.contains(' ') { "\t" } else { "" };
-            return format!("{path}{tab}");
+            let tab = if name.contains(' ') { "\t" } else { "" };
+            return format!("{side}/{name}{tab}");
         }
-        let mut out = String::from("\"");
-        for byte in path.bytes() {
+        let mut out = format!("\"{side}/");
+        for &byte in &self.0 {
             match byte {
                 b'"' | b'\\' => {
                     out.push('\\');
@@ -43,15 +43,21 @@ impl PatchName {
     }
 }
 
+/// The lines of both compared. A line ends in a line feed: the tools that take
+/// patches know no other end, so a lone carriage return is part of its line.
 fn diff<'a>(before: &'a [u8], after: &'a [u8]) -> TextDiff<'a, 'a, [u8]> {
+    fn lines(text: &[u8]) -> Vec<&[u8]> {
+        text.split_inclusive(|byte| *byte == b'\n').collect()
+    }
     TextDiff::configure()
         .algorithm(Algorithm::Patience)
         .timeout(Duration::from_secs(2))
-        .diff_lines(before, after)
+        .diff_slices(&lines(before), &lines(after))
 }
 
 /// The patch that turns `before` into `after`, as `git apply` and `patch -p1`
-/// take it, byte for byte.
+/// take it, byte for byte. It has no `diff --git` line: with one, git takes the
+/// path from the top of the repository, while `patch` takes it from where it is.
 #[must_use]
 pub fn patch(name: &PatchName, before: &[u8], after: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -59,8 +65,6 @@ pub fn patch(name: &PatchName, before: &[u8], after: &[u8]) -> Vec<u8> {
         return out;
     }
     let (old, new) = (name.header("a"), name.header("b"));
-    let git = |name: &str| name.trim_end_matches('\t').to_owned();
-    out.extend_from_slice(format!("diff --git {} {}\n", git(&old), git(&new)).as_bytes());
     out.extend_from_slice(format!("--- {old}\n+++ {new}\n").as_bytes());
     for hunk in diff(before, after).unified_diff().iter_hunks() {
         out.extend_from_slice(format!("{}\n", hunk.header()).as_bytes());
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_as_git_quotes_them() {
-        let header = |name: &str| PatchName(name.to_owned()).header("a");
+        let header = |name: &str| PatchName(name.into()).header("a");
         assert_eq!(header("x/Dockerfile"), "a/x/Dockerfile");
         assert_eq!(header("x y/Dockerfile"), "a/x y/Dockerfile\t");
         assert_eq!(header("é"), "\"a/\\303\\251\"");
@@ -162,8 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_carriage_return_ends_no_line() {
+        let name = PatchName(b"D".to_vec());
+        let text = patch(&name, b"x\ry\na\n", b"x\ry\nb\n");
+        assert_eq!(text, b"--- a/D\n+++ b/D\n@@ -1,2 +1,2 @@\n x\ry\n-a\n+b\n");
+    }
+
+    #[test]
     fn a_missing_final_newline_is_said() {
-        let name = PatchName("D".to_owned());
+        let name = PatchName(b"D".to_vec());
         let text = String::from_utf8(patch(&name, b"a\nb", b"a\nc")).unwrap();
         assert!(
             text.ends_with("-b\n\\ No newline at end of file\n+c\n\\ No newline at end of file\n")

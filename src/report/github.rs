@@ -66,7 +66,7 @@ impl Renderer for GitHub {
     fn file(&self, file: &FileReport<'_>) -> Vec<u8> {
         let path = match file.shown.starts_with('/') {
             true => file.shown,
-            false => file.patch_path,
+            false => file.path,
         };
         if let Some(why) = file.failure() {
             return command("error", path, "", "dfmigrate", &[why]).into_bytes();

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::safe::json_ascii;
-use super::{Counts, FileReport, Mode, Outcome, PatchName, Renderer, Run, patch};
+use super::{Counts, FileReport, Mode, Outcome, Renderer, Run, patch};
 use crate::plan::{self, Reason};
 use crate::rules;
 use crate::text::{Lines, Span};
@@ -349,7 +349,6 @@ impl File {
         };
         let source = plan.before.source();
         let at = At::of(plan);
-        let name = PatchName(file.patch_path.to_owned());
         let errors = plan.errors().iter();
         Self {
             path,
@@ -375,9 +374,9 @@ impl File {
                     superseded: plan.supersedes(refusal),
                 })
                 .collect(),
-            diff: plan
-                .changes()
-                .then(|| String::from_utf8_lossy(&patch(&name, source, &plan.after)).into_owned()),
+            diff: plan.changes().then(|| {
+                String::from_utf8_lossy(&patch(file.patch_name, source, &plan.after)).into_owned()
+            }),
         }
     }
 }
@@ -443,6 +442,10 @@ impl Json {
 }
 
 impl Renderer for Json {
+    fn patches(&self) -> bool {
+        true
+    }
+
     fn head(&mut self) -> String {
         let head = line(&Head::of(&self.run));
         // The document goes on where the head ends.
@@ -488,6 +491,10 @@ impl JsonLines {
 }
 
 impl Renderer for JsonLines {
+    fn patches(&self) -> bool {
+        true
+    }
+
     fn head(&mut self) -> String {
         line(&Line::Start(Head::of(&self.run))) + "\n"
     }

@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
+use super::html::escape;
 use super::{Counts, FileReport, Mode, Outcome, Renderer, Run, one_line, patch, visible};
-use super::{PatchName, html::escape};
 use crate::plan::{Plan, Reason};
 use crate::rules::Rewrite;
 use crate::text::Span;
@@ -147,8 +147,7 @@ fn details(file: &FileReport<'_>, plan: &Plan, all: bool) -> String {
         return body;
     }
     if plan.changes() {
-        let name = PatchName(file.patch_path.to_owned());
-        let diff = patch(&name, plan.before.source(), &plan.after);
+        let diff = patch(file.patch_name, plan.before.source(), &plan.after);
         let diff = String::from_utf8_lossy(&diff);
         // The two headers are in the summary line.
         let hunks = diff.find("\n@@").map_or(&*diff, |at| &diff[at + 1..]);

@@ -2,7 +2,7 @@
 //! in path order, and a tail, so that no more than a batch of files is in
 //! memory at once.
 
-use super::{Counts, failure};
+use super::{Counts, PatchName, failure};
 use crate::plan::Plan;
 
 /// The formats of `--output-format`.
@@ -74,8 +74,11 @@ pub enum Outcome<'a> {
 pub struct FileReport<'a> {
     /// The path as the user gave it.
     pub shown: &'a str,
-    /// The path as a patch names it: relative and without `.` parts.
-    pub patch_path: &'a str,
+    /// The path in normal form: relative to the current folder where it lies
+    /// below that, and without `.` parts.
+    pub path: &'a str,
+    /// What a patch calls it; only asked for where something changes.
+    pub patch_name: &'a PatchName,
     /// What came of it.
     pub outcome: Outcome<'a>,
 }
@@ -123,6 +126,11 @@ pub trait Renderer: Sync {
     /// Whether the text has colours for a terminal, to be taken out where it
     /// does not go to one. All else is written byte for byte.
     fn styled(&self) -> bool {
+        false
+    }
+
+    /// Whether there are patches in it, which name the files from one folder.
+    fn patches(&self) -> bool {
         false
     }
 }

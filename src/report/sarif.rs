@@ -219,7 +219,7 @@ impl Renderer for Sarif {
         // A relative path in normal form, as tools look it up from the root.
         let path = match file.shown.starts_with('/') {
             true => file.shown,
-            false => file.patch_path,
+            false => file.path,
         };
         if let Some(why) = file.failure() {
             let mut piece = notification(path, &why).into_bytes();

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    Counts, FileReport, Mode, Outcome, PatchName, Renderer, Run, one_line, patch, review,
-    review_diff, style,
+    Counts, FileReport, Mode, Outcome, Renderer, Run, one_line, patch, review, review_diff, style,
 };
 
 /// The explained review.
@@ -98,13 +97,17 @@ impl Renderer for Patch {
         };
         let before = plan.before.source();
         if self.0.terminal {
-            return review_diff(file.patch_path, before, &plan.after).into_bytes();
+            return review_diff(file.shown, before, &plan.after).into_bytes();
         }
-        patch(&PatchName(file.patch_path.to_owned()), before, &plan.after)
+        patch(file.patch_name, before, &plan.after)
     }
 
     fn styled(&self) -> bool {
         self.0.terminal
+    }
+
+    fn patches(&self) -> bool {
+        true
     }
 }
 

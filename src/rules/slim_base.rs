@@ -1,6 +1,6 @@
 //! `slim-base`: the final or only stage on the slim variant.
 
-use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
+use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety, short};
 use crate::catalog::{self, Kind, commands, variants};
 use crate::model::Base;
 use crate::model::effects::{Ledger, What};
@@ -27,7 +27,8 @@ the stage that comes before.
 
 When it holds back: a command of a RUN, or what ENTRYPOINT, CMD, HEALTHCHECK, their scripts or the
 sources start, is a program that the full variant has and the slim one has not, and the file does
-not install; language packages are installed in the stage, which may compile.
+not install; language packages are installed in the stage, which may compile; ONBUILD makes it a base
+image for others.
 
 Safety: review. Libraries that a copied binary loads are not looked at.",
 };
@@ -80,6 +81,16 @@ impl Rule for SlimBase {
                 remedy: None,
             });
         };
+        let onbuild = cx.model.instructions[stage.from..]
+            .iter()
+            .find(|it| it.keyword == Keyword::Onbuild);
+        if let Some(it) = onbuild {
+            return refuse(
+                it.span,
+                "ONBUILD makes this a base image for others: what they need of it is not known".into(),
+                out,
+            );
+        }
         if runtime.cmd.is_none() && runtime.entrypoint.is_none() {
             return refuse(
                 image.span,
@@ -110,7 +121,7 @@ impl Rule for SlimBase {
         for (index, effect) in ledger.effects.iter().enumerate() {
             match &effect.what {
                 What::Opaque(why) => {
-                    return refuse(effect.span, format!("`{}`: {why}", effect.text.trim()), out);
+                    return refuse(effect.span, format!("`{}`: {why}", short(&effect.text)), out);
                 }
                 What::AptInstall { packages, .. } => {
                     installed.extend(packages.iter().map(|p| p.name.as_str()));
@@ -122,7 +133,7 @@ impl Rule for SlimBase {
                 What::NodeInstall { .. } | What::PipInstall { .. } | What::PythonProject { .. } => {
                     return refuse(
                         effect.span,
-                        format!("`{}` installs packages, which may compile with what only the full variant has", effect.text.trim()),
+                        format!("`{}` installs packages, which may compile with what only the full variant has", short(&effect.text)),
                         out,
                     );
                 }

@@ -85,6 +85,14 @@ pub struct Args {
     #[arg(long, requires = "apply", conflicts_with_all = ["stdin_filename", "output_format"])]
     pub verified: bool,
 
+    /// With --apply: also one of several names (hard links) of a file; the others keep the old content
+    #[arg(long, requires = "apply")]
+    pub allow_hard_links: bool,
+
+    /// With --apply: also files that are read-only; they stay so
+    #[arg(long, requires = "apply")]
+    pub allow_read_only: bool,
+
     /// Threads (0: as many as there are processors)
     #[arg(short, long, value_name = "N", default_value_t = 0)]
     pub jobs: usize,

@@ -18,7 +18,7 @@ mod ruby;
 
 use self::base::{Draft, Last};
 use self::compiled::libraries_of;
-use super::{Context, Fate, Meta, Proposals, Refusal, Rewrite, Rule, Safety, Verdict};
+use super::{Context, Fate, Meta, Proposals, Refusal, Rewrite, Rule, Safety, Verdict, short};
 use crate::catalog::{self, Kind, bases};
 use crate::model::effects::{Effect, Ledger, What};
 use crate::model::pins::{NotPinned, codename_pin, official};
@@ -794,14 +794,5 @@ fn listed(names: &[&str]) -> String {
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
-    }
-}
-
-/// A command's text in one short line.
-fn short(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(70) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
     }
 }

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod explain;
 pub mod generate;
 pub mod inspect;
+mod patch_paths;
 pub mod review;
 pub mod rules;
 pub mod verify;

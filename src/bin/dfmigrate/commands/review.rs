@@ -1,7 +1,8 @@
 //! The review, and `--apply`, `--diff` and `--check`: one plan, many renderings.
 
+use std::collections::HashSet;
 use std::io::{IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use dfmigrate::apply;
@@ -10,10 +11,11 @@ use dfmigrate::discover::{self, Source};
 use dfmigrate::facts::Facts;
 use dfmigrate::plan::{self, Plan};
 use dfmigrate::report::{
-    self, Counts, FileReport, Format, Mode, Renderer, Run, one_line, syntax_errors,
+    self, Counts, FileReport, Format, Mode, PatchName, Renderer, Run, one_line, syntax_errors,
 };
 use rayon::prelude::*;
 
+use super::patch_paths;
 use crate::args::Args;
 use crate::exit;
 
@@ -28,6 +30,7 @@ struct Change {
 }
 
 /// What came of one file.
+#[derive(Default)]
 struct Outcome {
     /// For standard output.
     out: Vec<u8>,
@@ -56,6 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
     }
     let mut total = Counts {
+        files: found.problems.len(),
         failed: found.problems.len(),
         ..Counts::default()
     };
@@ -69,11 +73,24 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         renderer.problem(&problem.shown, &problem.error.to_string());
     }
     put(renderer.head().as_bytes(), renderer.styled())?;
+    let base = renderer
+        .patches()
+        .then(|| patch_paths::Base::of(&found.sources));
+    if let Some(base) = base.as_ref().filter(|base| base.elsewhere) {
+        anstream::eprintln!(
+            "dfmigrate: some files are not below this folder, so the paths of the patch start from {}: apply it there",
+            one_line(&base.folder().to_string_lossy())
+        );
+    }
+    let mut once = HashSet::new();
     for batch in found.sources.chunks(BATCH) {
-        let outcomes: Vec<Outcome> = batch
+        let mut outcomes: Vec<Outcome> = batch
             .par_iter()
-            .map(|source| one(source, args, &options, renderer.as_ref()))
+            .map(|source| one(source, args, &options, base.as_ref(), renderer.as_ref()))
             .collect();
+        if args.apply || base.is_some() {
+            leave_out_repeated(batch, &mut outcomes, &mut once);
+        }
         let mut writes = Vec::new();
         let mut text = Vec::new();
         for (source, outcome) in batch.iter().zip(outcomes) {
@@ -84,6 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         }
         put(&text, renderer.styled())?;
         if args.apply {
+            sweep(batch);
             write_all(&writes, args, renderer.as_mut(), &mut total);
         }
     }
@@ -141,13 +159,31 @@ fn code(total: &Counts, args: &Args) -> u8 {
     }
 }
 
+/// A file that was given by two names is changed once: a second patch of it
+/// would not apply, and a second write would find it changed.
+fn leave_out_repeated(batch: &[Source], outcomes: &mut [Outcome], once: &mut HashSet<PathBuf>) {
+    for (source, outcome) in batch.iter().zip(outcomes) {
+        let repeated = outcome.counts.changed > 0
+            && std::fs::canonicalize(&source.path).is_ok_and(|real| !once.insert(real));
+        if repeated {
+            *outcome = Outcome::default();
+        }
+    }
+}
+
 /// Plans one file and renders it.
-fn one(source: &Source, args: &Args, options: &plan::Options, renderer: &dyn Renderer) -> Outcome {
-    let patch_path = patch_path(&source.shown);
+fn one(
+    source: &Source,
+    args: &Args,
+    options: &plan::Options,
+    base: Option<&patch_paths::Base>,
+    renderer: &dyn Renderer,
+) -> Outcome {
     let failed = |why: &str| {
         let file = FileReport {
             shown: &source.shown,
-            patch_path: &patch_path,
+            path: &normal_form(&source.shown),
+            patch_name: &PatchName::default(),
             outcome: report::Outcome::Failed(why),
         };
         Outcome {
@@ -175,14 +211,17 @@ fn one(source: &Source, args: &Args, options: &plan::Options, renderer: &dyn Ren
         plan::plan(bytes, Facts::offline(&context), options)
     }));
     match planned {
-        Ok(plan) => render(&source.shown, &patch_path, plan, args, renderer),
+        Ok(plan) => {
+            let name = || base.map_or_else(PatchName::default, |base| base.name(source));
+            render(&source.shown, name, plan, args, renderer)
+        }
         Err(_) => failed("a bug in dfmigrate; the file was left as it is. Please report it"),
     }
 }
 
 fn render(
     shown: &str,
-    patch_path: &str,
+    patch_name: impl FnOnce() -> PatchName,
     plan: Plan,
     args: &Args,
     renderer: &dyn Renderer,
@@ -194,9 +233,15 @@ fn render(
         counts.failed += 1;
         err = syntax_errors(shown, &plan);
     }
+    let patch_name = if plan.changes() {
+        patch_name()
+    } else {
+        PatchName::default()
+    };
     let file = FileReport {
         shown,
-        patch_path,
+        path: &normal_form(shown),
+        patch_name: &patch_name,
         outcome: report::Outcome::Planned(&plan),
     };
     Outcome {
@@ -210,9 +255,9 @@ fn render(
     }
 }
 
-/// The path that a patch names: relative to the working directory where the
-/// file lies below it, so that `git apply` and `patch -p1` find it from there.
-fn patch_path(shown: &str) -> String {
+/// The path in normal form: relative to the working directory where the file
+/// lies below it.
+fn normal_form(shown: &str) -> String {
     let path = Path::new(shown);
     let relative = if path.is_absolute() {
         let here = std::env::current_dir().unwrap_or_default();
@@ -252,7 +297,11 @@ fn write_all(
             }
         }
     }
-    let options = apply::Options::default();
+    let options = apply::Options {
+        hard_links: args.allow_hard_links,
+        read_only: args.allow_read_only,
+        ..apply::Options::default()
+    };
     for ((source, change), refusal) in writes.iter().zip(refused) {
         let error = match refusal {
             Some(state) => Some(format!("was not written: {state}")),
@@ -271,6 +320,20 @@ fn write_all(
             renderer.problem(&source.shown, &error);
         }
     }
+}
+
+/// Removes what a killed run left beside these files, whether or not they
+/// change in this one. What can't be swept is no reason to stop: writing there
+/// says what is wrong.
+fn sweep(batch: &[Source]) {
+    let mut folders = HashSet::new();
+    let first: Vec<&Source> = batch
+        .iter()
+        .filter(|source| source.link || folders.insert(source.path.parent()))
+        .collect();
+    first.par_iter().for_each(|source| {
+        let _ = apply::sweep(source);
+    });
 }
 
 fn standard_input(
@@ -293,7 +356,10 @@ fn standard_input(
     );
     let failed = !plan.errors().is_empty();
     let after = if failed { before } else { plan.after.clone() };
-    let outcome = render(&shown, &patch_path(&shown), plan, args, renderer);
+    let outcome = {
+        let name = || PatchName(normal_form(&shown).replace("../", "").into_bytes());
+        render(&shown, name, plan, args, renderer)
+    };
     anstream::eprint!("{}", outcome.err);
     if args.apply {
         // The file goes where it came from: to the other end of the pipe.
