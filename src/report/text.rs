@@ -152,7 +152,8 @@ fn summary(total: &Counts, mode: Mode) -> String {
     let files = plural(total.files, "file", "files");
     let rewrites = total.safe + total.review;
     let mut text = if total.changed == 0 {
-        let left = if total.left > 0 {
+        // A check prints names, not reasons.
+        let left = if total.left > 0 && mode != Mode::Check {
             format!(
                 "; {} left alone, for the reasons above",
                 plural(total.left, "thing was", "things were")
