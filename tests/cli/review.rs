@@ -170,7 +170,7 @@ fn standard_input_with_a_name_has_a_build_context() {
 #[test]
 fn many_threads_print_what_one_prints() {
     let scratch = Scratch::new();
-    for number in 0..700 {
+    for number in 0..300 {
         let text = match number % 5 {
             0 => format!("FROM node:20\nENV A={number}\nCMD [\"node\", \"x.js\"]\n"),
             1 => format!("FROM python:3.12\nRUN pip install x=={number}\nCMD [\"python3\"]\n"),
