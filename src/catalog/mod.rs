@@ -17,6 +17,7 @@ pub mod crates;
 mod date;
 pub mod libraries;
 pub mod life;
+pub mod origin;
 pub mod packages;
 mod pin;
 pub mod programs;
