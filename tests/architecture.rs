@@ -143,7 +143,13 @@ fn each_layer_uses_only_those_below() {
 
 #[test]
 fn rules_do_not_use_each_other() {
-    let rules = ["pin_codename", "multi_stage", "slim_base", "alpine_base"];
+    let rules = [
+        "pin_codename",
+        "multi_stage",
+        "jre_base",
+        "slim_base",
+        "alpine_base",
+    ];
     for (path, text) in sources("rules") {
         for rule in rules {
             let own = path.to_string_lossy().contains(rule);

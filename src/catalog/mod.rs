@@ -15,6 +15,8 @@ pub mod commands;
 pub mod compiled;
 pub mod crates;
 mod date;
+pub mod dotnet;
+pub mod java;
 pub mod libraries;
 pub mod life;
 pub mod origin;

@@ -2,7 +2,7 @@
 //! and HEALTHCHECK start, followed through scripts of the build context.
 
 use super::effects::{Copied, NodeTool};
-use super::{Model, join};
+use super::{Model, Step, join};
 use crate::catalog::programs;
 use crate::facts::Files;
 use crate::syntax::shell;
@@ -82,6 +82,8 @@ pub fn demand(
             .state_after(stage)
             .workdir
             .unwrap_or_else(|| workdir.to_owned()),
+        stage,
+        end: model.state_after(stage),
         runtime: &mut runtime,
         seen: Vec::new(),
     };
@@ -101,6 +103,9 @@ struct Follower<'m, 'a> {
     copied: &'m Copied,
     files: &'m dyn Files,
     cwd: String,
+    stage: usize,
+    /// The state after the stage's last instruction.
+    end: Step,
     runtime: &'m mut Runtime,
     seen: Vec<String>,
 }
@@ -145,9 +150,25 @@ impl Follower<'_, '_> {
             let words: Vec<String> = command
                 .words
                 .iter()
-                .map(|word| {
-                    word.literal(text)
-                        .map_or_else(|| "$".to_owned(), std::borrow::Cow::into_owned)
+                .enumerate()
+                .map(|(at, word)| {
+                    let known = word.literal(text).map(std::borrow::Cow::into_owned);
+                    let raw = || String::from_utf8_lossy(word.text(text)).into_owned();
+                    // A pattern of files stands for itself, as does what ENV sets
+                    // in the instruction's own text.
+                    let pattern = word.has_glob() && !word.has_expansion() && !word.is_quoted();
+                    let set = || {
+                        let own = at > 0 && depth == 0 && word.has_expansion();
+                        let value = own.then(|| raw().trim_matches('"').to_owned())?;
+                        if value.contains("$(") || value.contains('`') {
+                            return None;
+                        }
+                        self.model.resolve(self.stage, &self.end, &value).ok()
+                    };
+                    known
+                        .or_else(|| pattern.then(raw))
+                        .or_else(set)
+                        .unwrap_or_else(|| "$".to_owned())
                 })
                 .collect();
             match words.first().map(String::as_str) {

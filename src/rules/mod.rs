@@ -353,6 +353,7 @@ macro_rules! rules {
 rules! {
     pin_codename::PinCodename,
     multi_stage::MultiStage,
+    jre_base::JreBase,
     slim_base::SlimBase,
     alpine_base::AlpineBase,
 }

@@ -1,9 +1,12 @@
 //! Which image the final stage starts from.
 
 use crate::catalog::{self, Base, Entry, Kind, variants};
+use crate::rules::Context;
 
 /// The image of the build stage, before a final one is chosen.
 pub(super) struct Draft<'d> {
+    /// What the rule may look at.
+    pub cx: &'d Context<'d>,
     /// Its familiar name.
     pub image: &'d str,
     /// Its tag, with the codename.
@@ -29,7 +32,9 @@ pub(super) struct Last {
     /// Doubts about the choice.
     pub caveats: Vec<String>,
     /// Its row in the table of variants.
-    variant: (&'static str, &'static str),
+    pub variant: (&'static str, &'static str),
+    /// The commands that it is there for.
+    pub brings: &'static [&'static str],
 }
 
 impl Last {
@@ -40,6 +45,9 @@ impl Last {
 
     /// Whether it has a command; `None` where that is not known.
     pub fn provides(&self, codename: &str, command: &str) -> Option<bool> {
+        if self.brings.contains(&command) {
+            return Some(true);
+        }
         variants::provides(self.variant.0, self.variant.1, codename, command)
     }
 
@@ -105,6 +113,7 @@ pub(super) fn slim(draft: &Draft<'_>) -> Result<Last, String> {
         because,
         caveats: Vec::new(),
         variant: (settled_name(draft.image), kind_name(kind)),
+        brings: &[],
     })
 }
 
@@ -151,11 +160,12 @@ pub(super) fn distribution(draft: &Draft<'_>) -> Result<Last, String> {
         tag,
         caveats: Vec::new(),
         variant,
+        brings: &[],
     })
 }
 
 /// The name as the tables have it, for their lifetime.
-fn settled_name(image: &str) -> &'static str {
+pub(super) fn settled_name(image: &str) -> &'static str {
     variants::VARIANTS
         .iter()
         .filter_map(|row| row.key().split(':').next())
@@ -164,7 +174,7 @@ fn settled_name(image: &str) -> &'static str {
 }
 
 /// A distribution's name for people.
-fn title(family: &str) -> String {
+pub(super) fn title(family: &str) -> String {
     let mut chars = family.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_uppercase().collect::<String>() + chars.as_str()

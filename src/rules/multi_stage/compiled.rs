@@ -7,8 +7,9 @@ use super::packages::Need;
 use super::{Outcome, Shape, Subject, short};
 use crate::catalog::{compiled, crates, packages, programs};
 use crate::facts::Known;
-use crate::model::effects::{Effect, SITE_PACKAGES, What};
+use crate::model::effects::{Effect, Ledger, SITE_PACKAGES, What};
 use crate::model::join;
+use crate::model::runtime::{Demand, Runtime};
 use crate::model::sources::Sources;
 use crate::syntax::Keyword;
 use crate::text::Span;
@@ -95,12 +96,39 @@ pub(super) fn native(subject: &Subject<'_, '_>, sources: &Sources) -> Outcome<Sh
     Ok(shape)
 }
 
-/// Whether a stage on a bare distribution compiles anything.
-pub(super) fn compiles(subject: &Subject<'_, '_>) -> bool {
-    subject.ledger.effects.iter().any(|effect| compiles_it(subject, effect))
+/// Whether a stage compiles anything, or what runs in it does.
+pub(super) fn compiles(ecosystem: &str, ledger: &Ledger, runtime: &Runtime) -> bool {
+    ledger.effects.iter().any(|effect| is_compilation(ecosystem, effect))
+        || runtime.demands.iter().any(|demand| builds(ecosystem, demand))
 }
 
-fn need(shape: &mut Shape, package: &str, by: &str) {
+/// Whether what is demanded compiles. `dotnet app.dll` runs what is compiled.
+fn builds(ecosystem: &str, demand: &Demand) -> bool {
+    let runs = compiled::runs_compiled(&demand.command, &demand.args);
+    // A program that is built may be called as a compiler is.
+    let own = demand.program.starts_with("./") && !compiled::is_wrapper(&demand.command);
+    !runs && !own && compiled::is_compiler(ecosystem, &demand.command)
+}
+
+/// A build tool that the container starts: with sources and a compiler.
+pub(super) fn compiles_at_run_time(subject: &Subject<'_, '_>) -> Outcome<()> {
+    let mut demands = subject.runtime.demands.iter();
+    match demands.find(|demand| builds(subject.ecosystem.name, demand)) {
+        Some(demand) => subject.advise(
+            subject.line_span(demand.line),
+            format!(
+                "{} runs `{} {}`, which compiles when the container starts",
+                demand.via,
+                demand.command,
+                demand.args.join(" ")
+            ),
+            "build the program in the file, and run what was built",
+        ),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn need(shape: &mut Shape, package: &str, by: &str) {
     shape.needs.push(Need {
         package: package.to_owned(),
         by: by.to_owned(),
@@ -164,10 +192,14 @@ pub(super) fn makes(subject: &Subject<'_, '_>, path: &str) -> bool {
 }
 
 /// Whether an effect is the compiler's work.
-fn compiles_it(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
+pub(super) fn compiles_it(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
+    is_compilation(subject.ecosystem.name, effect)
+}
+
+fn is_compilation(ecosystem: &str, effect: &Effect) -> bool {
     let program = effect.program.as_deref();
     program.is_some_and(|program| {
-        compiled::is_compiler(subject.ecosystem.name, program)
+        compiled::is_compiler(ecosystem, program)
             // `make` and its like build programs of every language.
             || (effect.what == What::Writes && compiled::is_compiler("native", program))
     })
@@ -179,12 +211,24 @@ fn is_copy(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
 }
 
 /// The programs that run, and what they may read.
-fn common(subject: &Subject<'_, '_>) -> Outcome<Shape> {
+pub(super) fn common(subject: &Subject<'_, '_>) -> Outcome<Shape> {
+    common_of(subject, &|_| true)
+}
+
+/// As [`common`], of the build context only those paths in the image.
+pub(super) fn common_of(
+    subject: &Subject<'_, '_>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Outcome<Shape> {
     let mut shape = Shape::default();
     let mut found: Vec<Artifact> = Vec::new();
     run_programs(subject, &mut found)?;
     written(subject, &mut found)?;
-    match data(subject) {
+    let data = match data(subject) {
+        None if !artifacts::workdirs(subject).iter().any(|dir| wanted(dir)) => Some(Vec::new()),
+        rows => rows.map(|rows| rows.into_iter().filter(|(path, _)| wanted(path)).collect::<Vec<_>>()),
+    };
+    match data {
         Some(rows) if rows.len() <= MAX_DATA => {
             let mut names = Vec::new();
             for (path, folder) in rows {
@@ -233,7 +277,7 @@ fn common(subject: &Subject<'_, '_>) -> Outcome<Shape> {
     Ok(shape)
 }
 
-fn add(found: &mut Vec<Artifact>, path: String, folder: bool, reason: String) {
+pub(super) fn add(found: &mut Vec<Artifact>, path: String, folder: bool, reason: String) {
     let covered = |a: &Artifact| {
         a.target.is_none() && (a.path == path || (a.folder && below(&path, &a.path)))
     };
@@ -245,7 +289,7 @@ fn add(found: &mut Vec<Artifact>, path: String, folder: bool, reason: String) {
 }
 
 /// The last effect that writes a path, and whether it names it alone.
-fn writer<'s>(subject: &'s Subject<'_, '_>, path: &str) -> Option<(&'s Effect, bool)> {
+pub(super) fn writer<'s>(subject: &'s Subject<'_, '_>, path: &str) -> Option<(&'s Effect, bool)> {
     let effects = subject.ledger.effects.iter().rev();
     let mut covers = effects.filter(|effect| !metadata(effect)).filter_map(|effect| {
         let writes = effect.writes.iter().filter(|w| w.path != SITE_PACKAGES);
@@ -286,7 +330,6 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
     for demand in &subject.runtime.demands {
         let line = subject.line_span(demand.line);
         let command = demand.command.as_str();
-        compiles_at_start(subject, demand, line)?;
         let copied = |full: &str, effect: &Effect| {
             format!(
                 "line {}: {full} is copied: {} runs it, and `{}` makes it",
@@ -345,27 +388,6 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
     Ok(())
 }
 
-/// Refuses a toolchain's own program as what the container runs.
-fn compiles_at_start(
-    subject: &Subject<'_, '_>,
-    demand: &crate::model::runtime::Demand,
-    at: Span,
-) -> Outcome<()> {
-    if !compiled::is_compiler(subject.ecosystem.name, &demand.command) || demand.program.starts_with("./") {
-        return Ok(());
-    }
-    subject.advise(
-        at,
-        format!(
-            "{} runs `{} {}`, which compiles when the container starts",
-            demand.via,
-            demand.command,
-            demand.args.join(" ")
-        ),
-        "build the program in the file, and run what was built",
-    )
-}
-
 /// Whether a command is one that looks, edits files or runs another.
 fn is_plain(command: &str) -> bool {
     use programs::Role::{File, Query, User, Wrapper};
@@ -376,7 +398,7 @@ fn is_plain(command: &str) -> bool {
 /// A command that the file doesn't make is in the final image, or of a package.
 fn provided(
     subject: &Subject<'_, '_>,
-    demand: &crate::model::runtime::Demand,
+    demand: &Demand,
     at: Span,
 ) -> Outcome<()> {
     let command = demand.command.as_str();
@@ -444,6 +466,11 @@ fn written(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome<()> 
             if (metadata(effect) || artifacts::trivial(effect)) && (holds_sources(path) || path == "/") {
                 continue;
             }
+            // What only the compiler reads, such as its wrapper made executable.
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if compiled::is_input(subject.ecosystem.name, name, false) {
+                continue;
+            }
             match place(path) {
                 Place::Cache => {}
                 Place::App => add(found, path.to_owned(), write.tree, reason),
@@ -472,13 +499,15 @@ fn data(subject: &Subject<'_, '_>) -> Option<Vec<(String, bool)>> {
     let mut budget = MAX_ENTRIES;
     for (to, from, folder) in subject.ledger.copied.rows() {
         let mut rows = Vec::new();
+        let (above, name) = from.rsplit_once('/').unwrap_or(("", from));
+        let input = |name: &str, folder| compiled::is_input(subject.ecosystem.name, name, folder);
+        if input(name, folder) || above.split('/').any(|name| input(name, true)) {
+            continue;
+        }
         if folder {
             walk(subject, from, to, 0, &mut budget, &mut rows)?;
         } else {
-            let name = from.rsplit('/').next().unwrap_or(from);
-            if !compiled::is_input(subject.ecosystem.name, name, false) {
-                rows.push((to.to_owned(), false));
-            }
+            rows.push((to.to_owned(), false));
         }
         for row in rows {
             if !out.iter().any(|(path, dir)| *path == row.0 || (*dir && below(&row.0, path))) {

@@ -4,6 +4,8 @@
 mod artifacts;
 mod base;
 mod compiled;
+mod dotnet;
+mod java;
 mod node;
 mod packages;
 mod python;
@@ -168,7 +170,13 @@ pub(super) struct Ecosystem {
 }
 
 /// The ecosystems, by name.
-static ECOSYSTEMS: [Ecosystem; 6] = [
+static ECOSYSTEMS: [Ecosystem; 8] = [
+    Ecosystem {
+        name: "dotnet",
+        template: include_str!("../../../templates/dotnet.Dockerfile"),
+        last: dotnet::runtime,
+        shape: dotnet::shape,
+    },
     Ecosystem {
         name: "go",
         template: include_str!("../../../templates/compiled.Dockerfile"),
@@ -180,6 +188,12 @@ static ECOSYSTEMS: [Ecosystem; 6] = [
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
         shape: compiled::haskell,
+    },
+    Ecosystem {
+        name: "java",
+        template: include_str!("../../../templates/java.Dockerfile"),
+        last: java::jre,
+        shape: java::shape,
     },
     Ecosystem {
         name: "native",
@@ -206,6 +220,9 @@ static ECOSYSTEMS: [Ecosystem; 6] = [
         shape: compiled::rust,
     },
 ];
+
+/// Those whose images serve for running as well as for compiling.
+const COMPILING: [&str; 3] = ["dotnet", "java", "native"];
 
 fn ecosystem(name: &str) -> Option<&'static Ecosystem> {
     ECOSYSTEMS.iter().find(|ecosystem| ecosystem.name == name)
@@ -243,7 +260,11 @@ fn propose(
             "the base image is pinned to a digest: which smaller image belongs to it is not known offline".to_owned(),
         );
     }
-    let base = entry.as_ref().and_then(|entry| entry.base);
+    let base = match &entry {
+        Some(entry) => entry.base,
+        None if ecosystem.name == "dotnet" => catalog::dotnet::base(tag),
+        None => None,
+    };
     if official.is_some() && base.is_none() {
         return refuse(format!("which distribution {name}:{tag} is built on is not known"));
     }
@@ -266,17 +287,22 @@ fn propose(
         }
     }
     let draft = Draft {
+        cx,
         image: &name,
         tag: &build_tag,
         entry: entry.as_ref(),
         base,
     };
+    let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
+        return Ok(None);
+    };
+    // What only runs a program that others compiled is not split.
+    if COMPILING.contains(&ecosystem.name) && !compiled::compiles(ecosystem.name, ledger, runtime) {
+        return Ok(None);
+    }
     let last = match (ecosystem.last)(&draft) {
         Ok(last) => last,
         Err(why) => return refuse(why),
-    };
-    let (Some(ledger), Some(runtime)) = (cx.ledger(), cx.runtime()) else {
-        return Ok(None);
     };
     let subject = Subject {
         cx,
@@ -294,10 +320,9 @@ fn propose(
         ledger,
         runtime,
     };
-    // A bare distribution is nobody's toolchain until something compiles, and
-    // of several stages the last is a final one until something is built in it.
+    // Of several stages the last is a final one until something is built in it.
     let several = cx.model.stages.len() > 1;
-    if (ecosystem.name == "native" && !compiled::compiles(&subject)) || (several && !builds(&subject)) {
+    if several && !builds(&subject) {
         return Ok(None);
     }
     // Where nothing is pinned, the reference is claimed as it is: no other
@@ -355,6 +380,9 @@ pub(super) struct Shape {
     needs: Vec<packages::Need>,
     /// What stays behind in the build stage, beside system packages.
     drops: Vec<String>,
+    /// Variables of the final stage, `NAME=value`: what its image would set
+    /// otherwise.
+    settings: Vec<String>,
     /// Reasons.
     because: Vec<String>,
     /// Doubts.
@@ -367,6 +395,7 @@ fn split(
     subject: &Subject<'_, '_>,
     mut edits: Vec<Edit>,
 ) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
+    compiled::compiles_at_run_time(subject)?;
     preconditions(subject)?;
     let runtime = subject.runtime;
     let sources = subject.cx.sources(subject.codename);
@@ -392,6 +421,7 @@ fn split(
     if same && packages.build_only == 0 && shape.build_end.is_empty() && shape.drops.is_empty() {
         return Ok(None);
     }
+    let moves = packages::move_to(subject, &packages)?;
     artifacts.extend(packages.files.iter().map(|path| {
         artifacts::Artifact::new((*path).to_owned(), false, String::new())
     }));
@@ -425,9 +455,11 @@ fn split(
         rewrite.because(reason.clone());
     }
     for caveat in subject.last.caveats.iter().chain(&packages.caveats).chain(&shape.caveats) {
-        rewrite.caveat(caveat.clone());
+        if !rewrite.caveats().contains(caveat) {
+            rewrite.caveat(caveat.clone());
+        }
     }
-    for caveat in sources.caveats.clone() {
+    for caveat in moves.into_iter().chain(sources.caveats.clone()) {
         rewrite.caveat(caveat);
     }
     let fates = fates(subject, &shape, &packages, &artifacts);

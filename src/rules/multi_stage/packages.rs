@@ -229,6 +229,43 @@ fn archived(subject: &Subject<'_, '_>, out: &mut Packages) -> Outcome<()> {
     Ok(())
 }
 
+/// What it means for the packages that the final stage is on another release or
+/// distribution than the build stage, if it is.
+pub(super) fn move_to(subject: &Subject<'_, '_>, packages: &Packages) -> Outcome<Option<String>> {
+    let last = catalog::lookup(&subject.last.image, &subject.last.tag).and_then(|entry| entry.base);
+    let Some(last) = last.filter(|base| base.release != subject.codename) else {
+        return Ok(None);
+    };
+    let names: Vec<&str> = packages
+        .kept
+        .iter()
+        .flat_map(|(_, names)| names)
+        .chain(&packages.added)
+        .map(String::as_str)
+        .collect();
+    // Libraries and versions are named by the release.
+    let bound = |name: &&&str| name.starts_with("lib") || name.contains(['=', '/']);
+    if let Some(name) = names.iter().find(bound) {
+        return subject.refuse(
+            Span::default(),
+            format!(
+                "what runs needs the package {name} of {} {}, and the final stage is on {} {}",
+                subject.family, subject.codename, last.family, last.release
+            ),
+        );
+    }
+    Ok((!names.is_empty()).then(|| {
+        format!(
+            "{} come from {} {} in the final stage, and from {} {} before",
+            names.join(", "),
+            last.family,
+            last.release,
+            subject.family,
+            subject.codename
+        )
+    }))
+}
+
 /// One install is enough where one has to be written anew.
 fn join_installs(subject: &Subject<'_, '_>, out: &mut Packages) {
     let rewritten = out.kept.iter_mut().find(|(index, names)| {

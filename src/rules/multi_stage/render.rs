@@ -145,6 +145,9 @@ pub(super) fn edits(
     for line in carried_settings(subject, &blocks, tail, &word)?.into_iter().rev() {
         blocks.insert(0, line);
     }
+    for setting in shape.settings.iter().rev() {
+        blocks.insert(0, Block::plain(format!("{} {setting}", word("ENV"))));
+    }
     let run = |command: &String| format!("{} {command}", word("RUN"));
     let mut copies = copy_lines(artifacts, &build, &word);
     let mut mends = subject.cx.mends.iter();
@@ -275,6 +278,16 @@ fn carried_settings(
     for (name, value) in before.env() {
         let given = after.and_then(|after| after.env().find(|(other, _)| *other == name));
         if given.is_some_and(|(_, other)| other.is_some() && other == value) {
+            continue;
+        }
+        // Where each image has its own, such as JAVA_HOME.
+        let place = |value: Option<&str>| value.is_none_or(|value| value.starts_with('/'));
+        if given.is_some_and(|(_, other)| place(value) && place(other)) {
+            continue;
+        }
+        // LC_ALL counts for more than LANG.
+        let all = |settings: bases::Settings| settings.env().any(|(name, _)| name == "LC_ALL");
+        if name == "LANG" && after.is_some_and(all) {
             continue;
         }
         // A language setting changes what programs read and print without
