@@ -335,6 +335,11 @@ impl Follower<'_, '_> {
             (_, [name, ..]) => name,
             (_, []) => return,
         };
+        // `bun run src/index.ts` runs a file.
+        let file = [".cjs", ".js", ".jsx", ".mjs", ".mts", ".ts", ".tsx"];
+        if tool == NodeTool::Bun && file.iter().any(|ending| name.ends_with(ending)) {
+            return;
+        }
         let manifest = format!("{}/package.json", self.cwd.trim_end_matches('/'));
         let text = self
             .copied

@@ -3,6 +3,7 @@
 
 mod artifacts;
 mod base;
+mod bun;
 mod compiled;
 mod dotnet;
 mod java;
@@ -170,7 +171,19 @@ pub(super) struct Ecosystem {
 }
 
 /// The ecosystems, by name.
-static ECOSYSTEMS: [Ecosystem; 8] = [
+static ECOSYSTEMS: [Ecosystem; 10] = [
+    Ecosystem {
+        name: "bun",
+        template: include_str!("../../../templates/bun.Dockerfile"),
+        last: bun::bun,
+        shape: bun::bun_shape,
+    },
+    Ecosystem {
+        name: "deno",
+        template: include_str!("../../../templates/deno.Dockerfile"),
+        last: bun::deno,
+        shape: bun::deno_shape,
+    },
     Ecosystem {
         name: "dotnet",
         template: include_str!("../../../templates/dotnet.Dockerfile"),
