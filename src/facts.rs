@@ -198,6 +198,8 @@ pub struct Facts<'a> {
     pub files: &'a dyn Files,
     /// The registries.
     pub images: &'a dyn Images,
+    /// Docker Hub's badges.
+    pub trust: &'a dyn Trust,
 }
 
 impl<'a> Facts<'a> {
@@ -207,6 +209,7 @@ impl<'a> Facts<'a> {
         Self {
             files,
             images: &NoImages,
+            trust: &NoTrust,
         }
     }
 
@@ -214,5 +217,47 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn none() -> Self {
         Self::offline(&NoFiles)
+    }
+}
+
+/// What Docker Hub says of a namespace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Badge {
+    /// A Docker Verified Publisher.
+    VerifiedPublisher,
+    /// A project in Docker's Sponsored Open Source programme.
+    OpenSource,
+    /// Neither.
+    None,
+}
+
+impl Badge {
+    /// The badge by the word that Docker Hub's API has for it. None for a word
+    /// that isn't known: better unknown than wrong. The official description of
+    /// the search API misspells one of them, so both spellings are taken.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "verified_publisher" | "verfified_publisher" => Self::VerifiedPublisher,
+            "open_source" => Self::OpenSource,
+            "" | "none" => Self::None,
+            _ => return None,
+        })
+    }
+}
+
+/// Who knows what Docker Hub says of namespaces. `No` means that there is no
+/// such namespace.
+pub trait Trust: Sync {
+    /// The badge of a namespace: `grafana` of `grafana/grafana`.
+    fn badge(&self, namespace: &str) -> Known<Badge>;
+}
+
+/// Nobody is asked: everything is unknown.
+pub struct NoTrust;
+
+impl Trust for NoTrust {
+    fn badge(&self, _: &str) -> Known<Badge> {
+        Known::Unknown(Unavailable::Offline)
     }
 }

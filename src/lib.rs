@@ -21,7 +21,7 @@
 //! | [`model`] | stages, variables, users, the effects ledger | all above |
 //! | [`rules`] | one rewrite per file | all above |
 //! | [`plan`] | selection, conflicts, the laws | all above |
-//! | [`report`] | the only `Serialize` types, and the renderers | text, model, rules, plan |
+//! | [`report`] | the only `Serialize` types, and the renderers | all above |
 //!
 //! Everything up to here is pure: no file system, network, environment,
 //! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`],

@@ -21,7 +21,12 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "text", "image", "syntax", "catalog", "facts", "model", "rules",
         ],
     ),
-    ("report", &["text", "syntax", "model", "rules", "plan"]),
+    (
+        "report",
+        &[
+            "text", "image", "syntax", "catalog", "facts", "model", "rules", "plan",
+        ],
+    ),
 ];
 
 /// What the core may not touch.

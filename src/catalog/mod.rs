@@ -19,6 +19,7 @@ pub mod dotnet;
 pub mod java;
 pub mod libraries;
 pub mod life;
+pub mod origin;
 pub mod packages;
 mod pin;
 pub mod programs;

@@ -5,12 +5,14 @@
 //! says why.
 
 pub mod effects;
+pub mod identity;
 pub mod locks;
 mod makefile;
 pub mod musl;
 pub mod pins;
 pub mod runtime;
 pub mod sources;
+pub mod trust;
 mod vars;
 
 use std::borrow::Cow;
@@ -33,6 +35,8 @@ pub struct Model<'a> {
     pub stages: Vec<Stage>,
     /// Every image reference, in order of place.
     pub images: Vec<ImageUse>,
+    /// Every reference to what is no image: a stage of the file, or `scratch`.
+    pub locals: Vec<LocalUse>,
 }
 
 /// What a stage starts from.
@@ -197,6 +201,19 @@ impl ImageUse {
     }
 }
 
+/// A reference to what is no image.
+#[derive(Clone, Debug)]
+pub struct LocalUse {
+    /// Where it stands.
+    pub place: Place,
+    /// The text as written.
+    pub written: String,
+    /// The stage, by index; `None` is `scratch`.
+    pub stage: Option<usize>,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
 impl<'a> Model<'a> {
     /// The meaning of `file`.
     #[must_use]
@@ -206,6 +223,7 @@ impl<'a> Model<'a> {
             instructions: file.instructions().collect(),
             stages: Vec::new(),
             images: Vec::new(),
+            locals: Vec::new(),
         };
         model.syntax_directive();
         let mut globals = Scope::default();
@@ -295,6 +313,19 @@ impl<'a> Model<'a> {
             for (name, value) in settings.env() {
                 scope.base_sets(name, value);
             }
+        }
+        if let Base::Stage(_) | Base::Scratch = base {
+            let range = words.first().map_or(0..0, |word| word.range.clone());
+            let span = instruction.logical.cover(range);
+            self.locals.push(LocalUse {
+                place: Place::From(stage),
+                written: written.into_owned(),
+                stage: match base {
+                    Base::Stage(earlier) => Some(earlier),
+                    _ => None,
+                },
+                line: file.lines().line(span.start),
+            });
         }
         self.stages.push(Stage {
             index: stage,
@@ -400,6 +431,13 @@ impl<'a> Model<'a> {
             let stage = resolved.as_ref().ok().and_then(|text| self.stage_of(text));
             if let Some(stage) = stage {
                 self.stages[current].uses.push(stage);
+                let span = instruction.logical.cover(range);
+                self.locals.push(LocalUse {
+                    place,
+                    written,
+                    stage: Some(stage),
+                    line: self.file.lines().line(span.start),
+                });
                 continue;
             }
             // The reference is the part of the flag that its value shows.

@@ -7,8 +7,10 @@ mod laws;
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::catalog::{self, Date};
 use crate::facts::Facts;
 use crate::model::Model;
+use crate::model::trust::Policy;
 use crate::rules::{self, Context, Mend, Prefer, Proposals, Refusal, Rewrite, Safety};
 use crate::syntax::{self, Dockerfile, SyntaxError};
 use crate::text::EditSet;
@@ -22,6 +24,11 @@ pub struct Options {
     pub select: HashSet<String>,
     /// Not these rules.
     pub ignore: HashSet<String>,
+    /// Which images are let in.
+    pub policy: Policy,
+    /// The day of the run, by which ends of life are told: the core has no clock.
+    /// The catalogue's own day by default.
+    pub today: Date,
     /// What builds of earlier plans have shown to be missing in a new final
     /// stage; empty where nothing was built.
     pub mends: Vec<Mend>,
@@ -37,6 +44,8 @@ impl Default for Options {
             grade: Safety::Review,
             select: HashSet::new(),
             ignore: HashSet::new(),
+            policy: Policy::default(),
+            today: catalog::source().as_of,
             mends: Vec::new(),
             prefer: Prefer::default(),
             templates: BTreeMap::new(),
@@ -202,6 +211,8 @@ struct Choice {
 fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     let file = model.file;
     let mut cx = Context::new(model, facts);
+    cx.policy = &options.policy;
+    cx.today = options.today;
     cx.mends = &options.mends;
     cx.prefer = options.prefer;
     cx.templates = Some(&options.templates);

@@ -8,11 +8,13 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use crate::facts::{Facts, Files, Images};
+use crate::catalog::{self, Date};
+use crate::facts::{Facts, Files, Images, Trust};
 use crate::model::Model;
 use crate::model::effects::{self, Ledger};
 use crate::model::runtime::{self, Runtime};
 use crate::model::sources::{self, Sources};
+use crate::model::trust::{self, Policy};
 use crate::syntax::Dockerfile;
 use crate::text::{Edit, EditSet, Overlap, Span};
 
@@ -255,6 +257,12 @@ pub struct Context<'a> {
     pub files: &'a dyn Files,
     /// The registries.
     pub images: &'a dyn Images,
+    /// Docker Hub's badges.
+    pub trust: &'a dyn Trust,
+    /// The day of the run; the catalogue's own, unless it is told.
+    pub today: Date,
+    /// What the user lets in.
+    pub policy: &'a Policy,
     /// What earlier builds of the rewrites have shown to be missing.
     pub mends: &'a [Mend],
     /// The variant that is wanted.
@@ -275,6 +283,9 @@ impl<'a> Context<'a> {
             model,
             files: facts.files,
             images: facts.images,
+            trust: facts.trust,
+            today: catalog::source().as_of,
+            policy: &trust::OPEN,
             mends: &[],
             prefer: Prefer::default(),
             templates: None,

@@ -2,8 +2,9 @@
 //! builder, against a registry that serves images under Docker Hub's names.
 //!
 //! ```text
-//! cargo test --test lab -- [--fast] [--table FILE] [-j N] [CASE...]
+//! cargo test --test lab -- [--fast] [--table FILE] [-j N] [--reports] [CASE...]
 //! ```
+//! `--reports` builds nothing: it judges the reports that earlier runs left.
 //!
 //! A case is a build context with a Dockerfile and a `case.toml`:
 //! - `about`: what it is about;
@@ -38,6 +39,7 @@ use case::Row;
 /// What the command line asks for.
 struct Asked {
     fast: bool,
+    reports: bool,
     table: Option<PathBuf>,
     jobs: usize,
     names: Vec<String>,
@@ -51,11 +53,14 @@ pub struct Lab {
     pub dfmigrate: PathBuf,
     /// The repository.
     pub root: PathBuf,
+    /// Nothing is built; the reports of earlier runs are judged.
+    pub reports: bool,
 }
 
 fn asked() -> Result<Asked, String> {
     let mut asked = Asked {
         fast: false,
+        reports: false,
         table: None,
         jobs: 2,
         names: Vec::new(),
@@ -65,6 +70,7 @@ fn asked() -> Result<Asked, String> {
         let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--fast" => asked.fast = true,
+            "--reports" => asked.reports = true,
             "--table" => asked.table = Some(value()?.into()),
             "-j" => asked.jobs = value()?.parse().map_err(|_| "-j needs a number")?,
             name if name.starts_with('-') => return Err(format!("there is no option {name}")),
@@ -129,7 +135,14 @@ fn run() -> Result<ExitCode, String> {
         cases.retain(|case| case.fast);
     }
     let lab = std::env::var_os("LAB").map_or_else(|| root.join("../shared/lab/lab"), PathBuf::from);
-    if let Some(why) = absent(&lab) {
+    if asked.reports {
+        cases.retain(|case| {
+            root.join("target/lab")
+                .join(&case.name)
+                .join("verify.json")
+                .is_file()
+        });
+    } else if let Some(why) = absent(&lab) {
         eprintln!(
             "lab: SKIPPED: {} CASES WERE NOT BUILT OR COMPARED: {why}",
             cases.len()
@@ -140,7 +153,12 @@ fn run() -> Result<ExitCode, String> {
     let start = Instant::now();
     let families = cases.iter().flat_map(|case| case.images.iter().cloned());
     let lab = Lab {
-        env: up(&lab, &families.collect())?,
+        env: if asked.reports {
+            BTreeMap::new()
+        } else {
+            up(&lab, &families.collect())?
+        },
+        reports: asked.reports,
         dfmigrate: PathBuf::from(env!("CARGO_BIN_EXE_dfmigrate")),
         root,
     };

@@ -70,10 +70,20 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
         .iter()
         .map(|row| row.builder.as_str())
         .find(|b| !b.is_empty());
+    let from = if lab.reports {
+        "from the reports of earlier runs ".to_owned()
+    } else {
+        String::new()
+    };
+    let took = if lab.reports {
+        String::new()
+    } else {
+        format!(" in {} s", took.as_secs())
+    };
     let mut out = format!(
         "# Cases built for real\n\n\
-         Written by `cargo test --test lab -- --table FILE` on {date}, dfmigrate {} ({}), {}.\n\
-         {} of {of} cases in {} s. The base images are the container laboratory's stand-ins for the\n\
+         Written by `cargo test --test lab -- --table FILE` {from}on {date}, dfmigrate {} ({}), {}.\n\
+         {} of {of} cases{took}. The base images are the container laboratory's stand-ins for the\n\
          official ones, so the figures are of the right size and not the real ones to the byte.\n\n\
          A case is built before and after by `dfmigrate verify --run --repair=3`; sizes are on disk.\n\
          *Left* is what is left in the end: a split, a slim base, or nothing but a pinned tag.\n\n\
@@ -83,7 +93,6 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
         commit(lab),
         builder.unwrap_or("no builder"),
         rows.len(),
-        took.as_secs(),
     );
     for row in &rows {
         let (was, is) = sizes(row);

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use crate::commands::verify::Verify;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use dfmigrate::catalog::Date;
+use dfmigrate::model::trust::CLASSES;
 use dfmigrate::report::Format;
 
 const AFTER: &str = "\
 Exit codes:
   0  done, or only shown
-  1  --check: something would change
+  1  --check: something would change; images --fail-on: something was found
   2  wrong usage, or the tool failed
   3  no Dockerfile was found
   4  some files could not be read, parsed or written; the others were done
@@ -84,6 +86,8 @@ pub struct Args {
     /// as `verify --run --repair --apply` does
     #[arg(long, requires = "apply", conflicts_with_all = ["stdin_filename", "output_format"])]
     pub verified: bool,
+    #[command(flatten)]
+    pub policy: Policy,
 
     /// With --apply: also one of several names (hard links) of a file; the others keep the old content
     #[arg(long, requires = "apply")]
@@ -118,6 +122,9 @@ pub enum Command {
     Catalog(Catalog),
     /// Build before and after, and compare: proof of what a rewrite does
     Verify(Box<Verify>),
+    /// List every image reference: who stands behind it, what it is built on,
+    /// how it is pinned, how long it lives
+    Images(Images),
     /// List the rules
     Rules,
     /// Print what is made from the program itself: schemas
@@ -155,6 +162,86 @@ pub struct Inspect {
     /// Take the paths from a file (`-` is standard input), one a line or NUL-separated
     #[arg(long, value_name = "FILE")]
     pub files_from: Option<PathBuf>,
+}
+
+/// Which images are let in.
+#[derive(ClapArgs, Clone, Debug)]
+#[command(next_help_heading = "Policy")]
+pub struct Policy {
+    /// Let in images of these registries alone, such as docker.io,ghcr.io
+    #[arg(long, value_name = "REGISTRY", value_delimiter = ',')]
+    pub allow_registry: Vec<String>,
+
+    /// Let in images of these classes alone
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(CLASSES))]
+    pub allow_class: Vec<String>,
+
+    /// Let in these images whatever their registry and class; owner/* is all of an owner
+    #[arg(long, value_name = "IMAGE", value_delimiter = ',')]
+    pub allow_image: Vec<String>,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Images {
+    /// Dockerfiles, or folders to look for them in; `-` reads one from standard input
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Take the paths from a file (`-` is standard input), one a line or NUL-separated
+    #[arg(long, value_name = "FILE")]
+    pub files_from: Option<PathBuf>,
+
+    /// The form of the list
+    #[arg(long, value_enum, default_value_t = ImagesFormat::Table)]
+    pub output_format: ImagesFormat,
+
+    /// Exit with 1 when one of these is found, separated by commas
+    #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
+    pub fail_on: Vec<FailOn>,
+
+    /// Say what floating tags meant on this day (YYYY-MM-DD)
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    pub as_of: Option<Date>,
+
+    /// Also list references to the file's own stages and to scratch
+    #[arg(long)]
+    pub all: bool,
+
+    #[command(flatten)]
+    pub policy: Policy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ImagesFormat {
+    /// A table for people
+    Table,
+    /// One object
+    Json,
+    /// A line for each reference
+    Csv,
+    /// A table for a page
+    Markdown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum FailOn {
+    /// Not known to be official or of a verified publisher or sponsored project, and
+    /// not let in by --allow-image
+    Untrusted,
+    /// The version line or the distribution is past its end of life
+    Eol,
+    /// Its makers gave the image up
+    Deprecated,
+    /// The tag moves to other versions or releases
+    Floating,
+    /// The policy does not let it in
+    Policy,
+    /// What is written names no image or tag
+    Unknown,
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| "it is no day of the form YYYY-MM-DD".to_owned())
 }
 
 #[derive(ClapArgs, Debug)]

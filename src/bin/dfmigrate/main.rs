@@ -15,7 +15,7 @@ use commands::verify::Verify;
 pub mod exit {
     /// Done, or only shown.
     pub const DONE: u8 = 0;
-    /// `--check` found changes.
+    /// `--check` found changes, or `images --fail-on` what it was to fail on.
     pub const WOULD_CHANGE: u8 = 1;
     /// Usage, or the tool failed.
     pub const FAILED: u8 = 2;
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Some(Command::Catalog(catalog)) => commands::catalog::run(catalog),
         Some(Command::Generate { what }) => commands::generate::run(what),
         Some(Command::Verify(verify)) => commands::verify::run(verify),
+        Some(Command::Images(images)) => commands::images::run(images),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain(explain)) => commands::explain::run(explain),
     };

@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod explain;
 pub mod generate;
+pub mod images;
 pub mod inspect;
 mod patch_paths;
 pub mod review;
@@ -14,12 +15,42 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use dfmigrate::catalog::Date;
 use dfmigrate::discover::{self, Found};
 use dfmigrate::plan;
 use dfmigrate::report::visible;
 use dfmigrate::rules::{self as catalogue, Prefer, Safety};
 
 use crate::args::{Grade, Variant};
+use dfmigrate::model::trust::Policy;
+
+use crate::args;
+
+/// The day of the run: the clock's, or that of `SOURCE_DATE_EPOCH` (seconds since
+/// 1970), by which reproducible builds set it.
+pub fn today() -> anyhow::Result<Date> {
+    let seconds = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("SOURCE_DATE_EPOCH is no number of seconds: {text:?}"))?,
+        Err(_) => std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .context("the clock stands before 1970")?
+            .as_secs(),
+    };
+    let days = i32::try_from(seconds / 86_400).ok();
+    days.and_then(Date::from_days)
+        .context("the clock stands after the year 9999")
+}
+
+/// The policy of the arguments.
+pub fn policy(args: &args::Policy) -> Policy {
+    Policy {
+        registries: args.allow_registry.clone(),
+        classes: args.allow_class.clone(),
+        images: args.allow_image.clone(),
+    }
+}
 
 /// The most bytes of a list of paths.
 const MAX_LIST: u64 = 1 << 30;
@@ -119,5 +150,7 @@ pub fn plan_options(
             Variant::Alpine => Prefer::Alpine,
         },
         templates: BTreeMap::new(),
+        policy: Policy::default(),
+        today: today()?,
     })
 }

@@ -46,6 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     if let Some(dir) = &args.templates {
         options.templates = super::templates(dir)?;
     }
+    options.policy = super::policy(&args.policy);
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &options, renderer.as_mut());
