@@ -39,20 +39,6 @@ pub fn is_wrapper(program: &str) -> bool {
     matches!(program, "gradlew" | "mvnw")
 }
 
-/// Whether a command whose program compiles as well runs what is compiled:
-/// `dotnet app.dll`, `dotnet exec app.dll`.
-#[must_use]
-pub fn runs_compiled(program: &str, args: &[String]) -> bool {
-    let first = args.iter().find(|arg| !arg.starts_with('-'));
-    program == "dotnet" && first.is_some_and(|arg| arg == "exec" || arg.ends_with(".dll"))
-}
-
-/// Whether a program is the wrapper of a build tool that a project carries.
-#[must_use]
-pub fn is_wrapper(program: &str) -> bool {
-    matches!(program, "gradlew" | "mvnw")
-}
-
 /// Whether a program compiles in any of them.
 #[must_use]
 pub fn compiles(program: &str) -> bool {

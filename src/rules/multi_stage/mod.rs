@@ -282,6 +282,10 @@ static ECOSYSTEMS: [Ecosystem; 17] = [
     },
 ];
 
+/// Those whose final image has the build's tools as well: they say themselves
+/// which of them may run there.
+const WITH_TOOLS: [&str; 5] = ["elixir", "erlang", "perl", "php", "ruby"];
+
 /// Those whose images serve for running as well as for compiling.
 const COMPILING: [&str; 3] = ["dotnet", "java", "native"];
 
@@ -458,7 +462,9 @@ fn split(
     subject: &Subject<'_, '_>,
     mut edits: Vec<Edit>,
 ) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
-    compiled::compiles_at_run_time(subject)?;
+    if !WITH_TOOLS.contains(&subject.ecosystem.name) {
+        compiled::compiles_at_run_time(subject)?;
+    }
     preconditions(subject)?;
     let runtime = subject.runtime;
     let sources = subject.cx.sources(subject.codename);

@@ -144,7 +144,7 @@ fn required(text: &str) -> Vec<String> {
         let quote = rest.chars().next()?;
         match quote {
             '\'' | '"' => rest[1..].split(quote).next().map(str::to_owned),
-            c if c.is_ascii_alphabetic() => rest.split([' ', ',', ';', '=']).next().map(str::to_owned),
+            c if c.is_ascii_alphabetic() => rest.split([' ', ',', ';', '=', ')']).next().map(str::to_owned),
             _ => None,
         }
     });
