@@ -115,6 +115,8 @@ pub struct Resolved {
     /// The digest (`sha256:…`) of the index, or of the manifest where the tag
     /// names a single one.
     pub digest: String,
+    /// Whether it is a single manifest's.
+    pub single: bool,
     /// When the registry said so.
     pub as_of: Timestamp,
     /// Who says so.

@@ -24,7 +24,7 @@
 //! | [`report`] | the only `Serialize` types, and the renderers | all above |
 //!
 //! Everything up to here is pure: no file system, network, environment,
-//! process or clock. The edges do I/O: [`discover`], [`context`], [`apply`],
+//! process or clock. The edges do I/O: [`discover`], [`context`], [`registry`], [`apply`],
 //! [`verify`] (which builds before and after, and compares).
 
 pub mod catalog;
@@ -42,4 +42,5 @@ pub mod beneath;
 pub mod apply;
 pub mod context;
 pub mod discover;
+pub mod registry;
 pub mod verify;

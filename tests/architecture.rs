@@ -175,7 +175,7 @@ fn only_reports_serialize_and_only_the_binary_uses_anyhow() {
     for layer in LAYERS
         .iter()
         .map(|(layer, _)| *layer)
-        .chain(["apply", "context", "discover", "verify"])
+        .chain(["apply", "context", "discover", "registry", "verify"])
     {
         for (path, text) in sources(layer) {
             assert!(!text.contains("anyhow"), "{}", path.display());

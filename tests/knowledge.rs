@@ -33,7 +33,7 @@ fn tables_are_what_the_data_gives() {
 #[test]
 fn every_table_is_canonical() {
     use dfmigrate::catalog::table::Table;
-    use dfmigrate::catalog::{commands, libraries, packages, variants};
+    use dfmigrate::catalog::{commands, libraries, packages, registries, variants};
 
     let mends = include_str!("../src/catalog/data/mends.tsv");
     let tables = [
@@ -50,6 +50,7 @@ fn every_table_is_canonical() {
         packages::DEV_TRIXIE,
         packages::LAYERS,
         packages::RENAMES,
+        registries::REGISTRIES,
         variants::VARIANTS,
         Table::new(mends),
     ];

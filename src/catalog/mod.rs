@@ -23,6 +23,7 @@ pub mod origin;
 pub mod packages;
 mod pin;
 pub mod programs;
+pub mod registries;
 mod release;
 mod sibling;
 mod spelling;
