@@ -215,6 +215,12 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// The same, with registries that may be asked.
+    #[must_use]
+    pub fn asking(self, images: &'a dyn Images) -> Self {
+        Self { images, ..self }
+    }
+
     /// Neither: everything is unknown.
     #[must_use]
     pub fn none() -> Self {

@@ -144,6 +144,8 @@ fn each_layer_uses_only_those_below() {
 #[test]
 fn rules_do_not_use_each_other() {
     let rules = [
+        "pin_digest",
+        "refresh_digest",
         "pin_codename",
         "multi_stage",
         "jre_base",
@@ -190,6 +192,8 @@ fn general_layers_name_no_rule() {
     ] {
         for (path, text) in sources(layer) {
             for rule in [
+                "\"pin-digest\"",
+                "\"refresh-digest\"",
                 "\"pin-codename\"",
                 "\"multi-stage\"",
                 "\"slim-base\"",

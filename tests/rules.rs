@@ -2,13 +2,17 @@
 //! its `context/` if it has one, `expect.toml` (the rules that are chosen, and
 //! part of the reason of a refusal; in `packages` and `paths` what builds have
 //! shown to be missing), and `after.Dockerfile` where something changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
+//! Where registries are asked, `facts.toml` has what they
+//! said; `expect.toml` can have `select`, `platforms` and `min_age_hours`, and
+//! parts of doubts (`but`) and reasons (`because`) that a rewrite must have.
 
 use std::path::{Path, PathBuf};
 
 use dfmigrate::context::BuildContext;
-use dfmigrate::facts::{Facts, Files, NoFiles};
+use dfmigrate::facts::{Facts, Files, Images, NoFiles, NoImages};
 use dfmigrate::plan::{Options, Plan, plan};
-use dfmigrate::rules::{self, Mend, Missing, Prefer};
+use dfmigrate::registry::{Config, Lock, Mode, Policy, Record, Registry, Stores};
+use dfmigrate::rules::{self, Mend, Missing, PinOptions, Prefer};
 
 fn cases() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rules");
@@ -41,6 +45,31 @@ fn mends(expect: &toml::Table) -> Vec<Mend> {
     .concat()
 }
 
+/// The texts of a list in a table.
+fn texts(table: &toml::Table, key: &str) -> Vec<String> {
+    let list = table.get(key).and_then(toml::Value::as_array);
+    let texts = list.into_iter().flatten().filter_map(toml::Value::as_str);
+    texts.map(str::to_owned).collect()
+}
+
+/// What registries are recorded to have said; nothing without `facts.toml`.
+fn images(case: &Path) -> Box<dyn Images> {
+    let Ok(facts) = std::fs::read_to_string(case.join("facts.toml")) else {
+        return Box::new(NoImages);
+    };
+    let facts: toml::Table = facts.parse().expect("facts.toml is TOML");
+    let said = texts(&facts, "said")
+        .into_iter()
+        .map(|line| Record::parse(&line).unwrap_or_else(|| panic!("{}: {line}", case.display())));
+    Box::new(Registry::new(Config {
+        mode: Mode::Locked,
+        policy: Policy::default(),
+        stores: Stores::default(),
+        cache: None,
+        lock: Lock::default().with(said),
+    }))
+}
+
 fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
     let context = case.join("context");
     let files: Box<dyn Files> = if context.is_dir() {
@@ -49,8 +78,6 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
         Box::new(NoFiles)
     };
     let asks_alpine = expect.get("prefer").and_then(toml::Value::as_str) == Some("alpine");
-    let select = expect.get("select").and_then(toml::Value::as_array);
-    let select = select.into_iter().flatten().filter_map(toml::Value::as_str);
     let options = Options {
         mends: mends(expect),
         prefer: if asks_alpine {
@@ -58,10 +85,20 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
         } else {
             Prefer::Slim
         },
-        select: select.map(str::to_owned).collect(),
+        select: texts(expect, "select").into_iter().collect(),
+        pins: PinOptions {
+            online: false,
+            platforms: texts(expect, "platforms"),
+            min_age: expect
+                .get("min_age_hours")
+                .and_then(toml::Value::as_integer)
+                .map(jiff::SignedDuration::from_hours),
+        },
         ..Options::default()
     };
-    plan(text, Facts::offline(files.as_ref()), &options)
+    let images = images(case);
+    let facts = Facts::offline(files.as_ref()).asking(images.as_ref());
+    plan(text, facts, &options)
 }
 
 fn faults(case: &Path) -> Vec<String> {
@@ -102,6 +139,21 @@ fn faults(case: &Path) -> Vec<String> {
     let silent = expect.get("silent").and_then(toml::Value::as_bool) == Some(true);
     if silent && !planned.refusals.is_empty() {
         faults.push(format!("it should say nothing: {:?}", planned.refusals));
+    }
+    for part in texts(&expect, "but") {
+        let mut caveats = planned.chosen.iter().flat_map(|rewrite| rewrite.caveats());
+        if !caveats.any(|caveat| caveat.contains(&part)) {
+            faults.push(format!("no rewrite says {part:?}: {:?}", planned.chosen));
+        }
+    }
+    for part in texts(&expect, "because") {
+        let mut reasons = planned.chosen.iter().flat_map(|rewrite| &rewrite.because);
+        if !reasons.any(|reason| reason.contains(&part)) {
+            faults.push(format!(
+                "no rewrite is because {part:?}: {:?}",
+                planned.chosen
+            ));
+        }
     }
     let path = case.join("after.Dockerfile");
     if std::env::var_os("UPDATE_FIXTURES").is_some() {

@@ -4,6 +4,7 @@
 //! Built from the tree alone; what it cannot resolve it leaves unresolved and
 //! says why.
 
+pub mod digests;
 pub mod effects;
 pub mod identity;
 pub mod locks;

@@ -26,7 +26,7 @@ pub(super) fn still_valid(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> 
         return Err("a parser directive would be lost".to_owned());
     }
     untouched(before, edits, after)?;
-    references(old, new)?;
+    references(old, edits, new)?;
     shell(before, after)
 }
 
@@ -75,12 +75,32 @@ fn mounts(file: &Dockerfile) -> Vec<String> {
         .collect()
 }
 
+/// Whether a text is a digest as references have it.
+fn is_digest(text: &str) -> bool {
+    Reference::parse(&format!("x@{text}")).is_ok()
+}
+
+/// A mount with only the name of the image that it is from: its tag may be
+/// made more exact.
+fn bare(mount: &str) -> String {
+    let fields = mount.split(',').map(|field| {
+        let (key, value) = field.split_once("from=").unwrap_or(("", ""));
+        match Reference::parse(value) {
+            Ok(reference) if key.is_empty() || key == "--mount=" => {
+                format!("{key}from={}", &value[..reference.name_range().end])
+            }
+            _ => field.to_owned(),
+        }
+    });
+    fields.collect::<Vec<_>>().join(",")
+}
+
 /// Digests and mounts stay, and every `--from` still names a stage or image.
-fn references(old: &Model<'_>, new: &Model<'_>) -> Result<(), String> {
+fn references(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), String> {
     let (before, after) = (old.file, new.file);
-    let kept = mounts(after);
+    let kept: Vec<String> = mounts(after).iter().map(|mount| bare(mount)).collect();
     for mount in mounts(before) {
-        if !kept.contains(&mount) {
+        if !kept.contains(&bare(&mount)) {
             return Err(format!("{mount} would be lost"));
         }
     }
@@ -92,7 +112,11 @@ fn references(old: &Model<'_>, new: &Model<'_>) -> Result<(), String> {
     };
     let kept = digests(new);
     for digest in digests(old) {
-        if !kept.contains(&digest) {
+        // A digest may be replaced in place by another, and by nothing else.
+        let replaced = edits.iter().any(|edit| {
+            edit.span.of(before.source()) == digest.as_bytes() && is_digest(&edit.text)
+        });
+        if !kept.contains(&digest) && !replaced {
             return Err(format!("the digest {digest} would be lost"));
         }
     }

@@ -4,6 +4,7 @@
 //! shown. A rewrite that breaks a law is held for that file, and said.
 
 mod laws;
+mod phases;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,7 +12,9 @@ use crate::catalog::{self, Date};
 use crate::facts::Facts;
 use crate::model::Model;
 use crate::model::trust::Policy;
-use crate::rules::{self, Context, Mend, Prefer, Proposals, Refusal, Rewrite, Safety};
+use crate::rules::{
+    self, Context, Mend, Phase, PinOptions, Prefer, Proposals, Refusal, Rewrite, Rule, Safety,
+};
 use crate::syntax::{self, Dockerfile, SyntaxError};
 use crate::text::EditSet;
 
@@ -36,6 +39,8 @@ pub struct Options {
     pub prefer: Prefer,
     /// The user's own templates of new stages, by their names.
     pub templates: BTreeMap<String, String>,
+    /// How images are pinned to digests.
+    pub pins: PinOptions,
 }
 
 impl Default for Options {
@@ -49,13 +54,22 @@ impl Default for Options {
             mends: Vec::new(),
             prefer: Prefer::default(),
             templates: BTreeMap::new(),
+            pins: PinOptions::default(),
         }
     }
 }
 
 impl Options {
-    fn wants(&self, rule: &str) -> bool {
-        (self.select.is_empty() || self.select.contains(rule)) && !self.ignore.contains(rule)
+    /// Whether a rule runs: by default all but those that ask registries.
+    #[must_use]
+    pub fn wants(&self, rule: &dyn Rule) -> bool {
+        let id = rule.meta().id;
+        let by_default = self.pins.online || !rule.asks_registries();
+        let selected = match self.select.is_empty() {
+            true => by_default,
+            false => self.select.contains(id),
+        };
+        selected && !self.ignore.contains(id)
     }
 }
 
@@ -134,6 +148,46 @@ impl Plan {
 /// Plans the rewrites of one file. A file with syntax errors gets none.
 #[must_use]
 pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
+    let first = one_phase(source, facts, options, Phase::Images);
+    let more = |rule: &&dyn Rule| rule.phase() == Phase::Digests && options.wants(*rule);
+    if !first.errors().is_empty() || !rules::all().iter().any(more) {
+        return first;
+    }
+    let second = one_phase(first.after.clone(), facts, options, Phase::Digests);
+    let mut joined = phases::join(first, second);
+    // The first phase must have nothing to say to what the second made of its work.
+    let after = syntax::parse(joined.after.clone());
+    let after = Model::of(&after);
+    let again = choose(&after, facts, options, Phase::Images);
+    let mut more = again.chosen.iter();
+    if let Some(rewrite) = more.find(|more| valid_alone(&after, more).is_ok()) {
+        let law = again_proposes(rewrite);
+        let (digests, images): (Vec<_>, Vec<_>) = std::mem::take(&mut joined.chosen)
+            .into_iter()
+            .partition(|rewrite| {
+                rules::find(rewrite.rule).is_some_and(|rule| rule.phase() == Phase::Digests)
+            });
+        joined.edits = merged(&images);
+        joined.after = joined.edits.apply(joined.before.source());
+        joined.chosen = images;
+        joined.held.extend(digests.into_iter().map(|rewrite| Held {
+            rewrite,
+            reason: Reason::Breaks(law.clone()),
+        }));
+    }
+    joined
+}
+
+/// How law 3 is broken.
+fn again_proposes(rewrite: &Rewrite) -> String {
+    format!(
+        "a second run would propose more: {} ({})",
+        rewrite.title, rewrite.rule
+    )
+}
+
+/// The plan of the rules of one phase.
+fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase) -> Plan {
     let before = syntax::parse(source);
     if !before.errors().is_empty() {
         let after = before.source().to_vec();
@@ -151,11 +205,11 @@ pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
         mut chosen,
         mut held,
         refusals,
-    } = choose(&model, facts, options);
+    } = choose(&model, facts, options, phase);
     let mut edits = merged(&chosen);
     let mut after = edits.apply(before.source());
     if !edits.is_empty()
-        && let Err(broken) = lawful(&model, &edits, &after, facts, options)
+        && let Err(broken) = lawful(&model, &edits, &after, facts, options, phase)
     {
         // Which one is it? Each is tried alone, then what is left together: only
         // then can a second run have nothing to propose.
@@ -178,7 +232,7 @@ pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
         edits = merged(&kept);
         after = edits.apply(before.source());
         if !edits.is_empty()
-            && let Err(law) = lawful(&model, &edits, &after, facts, options)
+            && let Err(law) = lawful(&model, &edits, &after, facts, options, phase)
         {
             for rewrite in kept.drain(..) {
                 held.push(Held {
@@ -208,7 +262,7 @@ struct Choice {
 }
 
 /// Runs the rules and settles grade and conflicts.
-fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
+fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) -> Choice {
     let file = model.file;
     let mut cx = Context::new(model, facts);
     cx.policy = &options.policy;
@@ -216,9 +270,10 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     cx.mends = &options.mends;
     cx.prefer = options.prefer;
     cx.templates = Some(&options.templates);
+    cx.pins = &options.pins;
     let mut proposals = Proposals::default();
     for rule in rules::all() {
-        if options.wants(rule.meta().id) {
+        if rule.phase() == phase && options.wants(*rule) {
             rule.propose(&cx, &mut proposals);
         }
     }
@@ -274,7 +329,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
     // takes along what they propose about its result.
     if let Some(at) = chosen.iter().position(|rewrite| rewrite.reopens) {
         let first = chosen.swap_remove(at);
-        chosen = vec![reopened(model, first, facts, options)];
+        chosen = vec![reopened(model, first, facts, options, phase)];
     }
     chosen.sort_by_key(|rewrite| rewrite.at.start);
     Choice {
@@ -286,13 +341,19 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options) -> Choice {
 
 /// A rewrite with all that the rules propose about its result: one unit of
 /// consent, since the latter stands on the former.
-fn reopened(model: &Model<'_>, mut first: Rewrite, facts: Facts<'_>, options: &Options) -> Rewrite {
+fn reopened(
+    model: &Model<'_>,
+    mut first: Rewrite,
+    facts: Facts<'_>,
+    options: &Options,
+    phase: Phase,
+) -> Rewrite {
     let source = model.file.source();
     let result = syntax::parse(first.edits.apply(source));
     if !result.errors().is_empty() {
         return first;
     }
-    let again = choose(&Model::of(&result), facts, options);
+    let again = choose(&Model::of(&result), facts, options, phase);
     if again.chosen.is_empty() || again.chosen.iter().any(|r| r.rule == first.rule) {
         return first;
     }
@@ -327,21 +388,19 @@ fn lawful(
     after: &[u8],
     facts: Facts<'_>,
     options: &Options,
+    phase: Phase,
 ) -> Result<(), String> {
     let after = syntax::parse(after);
     let after = Model::of(&after);
     laws::still_valid(before, edits, &after)?;
-    let again = choose(&after, facts, options);
+    let again = choose(&after, facts, options, phase);
     // What breaks a law there is held by the second run too.
     match again
         .chosen
         .iter()
         .find(|more| valid_alone(&after, more).is_ok())
     {
-        Some(more) => Err(format!(
-            "a second run would propose more: {} ({})",
-            more.title, more.rule
-        )),
+        Some(more) => Err(again_proposes(more)),
         None => Ok(()),
     }
 }

@@ -330,7 +330,7 @@ impl Inner {
             if config.mode == Mode::Online {
                 let host = &refused.host;
                 let how = if refused.can_be_allowed {
-                    format!("; --allow-registry {host} allows it")
+                    format!("; --ask-registry {host} allows it")
                 } else {
                     String::new()
                 };

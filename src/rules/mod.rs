@@ -8,6 +8,8 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use crate::catalog::{self, Date};
 use crate::facts::{Facts, Files, Images, Trust};
 use crate::model::Model;
@@ -269,10 +271,18 @@ pub struct Context<'a> {
     pub prefer: Prefer,
     /// The user's own templates, by the names that [`Rule::templates`] gives.
     pub templates: Option<&'a BTreeMap<String, String>>,
+    /// How images are pinned to digests.
+    pub pins: &'a PinOptions,
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
     sources: OnceCell<Sources>,
 }
+
+static DEFAULT_PINS: PinOptions = PinOptions {
+    online: false,
+    platforms: Vec::new(),
+    min_age: None,
+};
 
 impl<'a> Context<'a> {
     /// What rules see of a file with that meaning and these facts.
@@ -289,6 +299,7 @@ impl<'a> Context<'a> {
             mends: &[],
             prefer: Prefer::default(),
             templates: None,
+            pins: &DEFAULT_PINS,
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),
@@ -323,10 +334,39 @@ impl<'a> Context<'a> {
     }
 }
 
+/// When a rule runs: those of a later phase see what the earlier ones made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Phase {
+    /// What images and stages there are.
+    Images,
+    /// The digests of those.
+    Digests,
+}
+
+/// How images are pinned to digests.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PinOptions {
+    /// Whether the rules that ask registries run without being selected by name.
+    pub online: bool,
+    /// The platforms that an image is to be there for (`linux/arm64`).
+    pub platforms: Vec<String>,
+    /// An image that is younger is doubted.
+    pub min_age: Option<SignedDuration>,
+}
+
 /// A rule.
 pub trait Rule: Sync {
     /// What it is.
     fn meta(&self) -> &'static Meta;
+    /// When it runs.
+    fn phase(&self) -> Phase {
+        Phase::Images
+    }
+    /// Whether it needs a registry's word, and so runs only where that is
+    /// asked for.
+    fn asks_registries(&self) -> bool {
+        false
+    }
     /// Adds its rewrites and refusals for one file.
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals);
     /// The templates of the stages that it writes, by name, which a user may
@@ -356,6 +396,8 @@ rules! {
     jre_base::JreBase,
     slim_base::SlimBase,
     alpine_base::AlpineBase,
+    pin_digest::PinDigest,
+    refresh_digest::RefreshDigest,
 }
 
 /// The rule of that name.

@@ -2,6 +2,7 @@
 
 use super::{Context, Meta, Proposals, Rewrite, Rule, Safety};
 use crate::model::Editable;
+use crate::model::digests::{Live, same_image};
 use crate::model::pins::{NotPinned, codename_pin};
 
 pub struct PinCodename;
@@ -23,7 +24,8 @@ already; no tag of the same image does; the reference is made of variables. A gl
 is edited at the ARG.
 
 Safety: safe, by the official-images library: both tags name one image today, or left the library
-together. Review, where the floating tag stands for Windows images as well: the pin drops those.",
+together. With --online the registry's own word comes first: equal digests are the proof, different
+ones stand in the way. Review, where the floating tag stands for Windows images as well: the pin drops those.",
 };
 
 impl Rule for PinCodename {
@@ -41,11 +43,23 @@ impl Rule for PinCodename {
                     continue;
                 }
             };
+            let mut proof = written.proof;
+            if let Ok(reference) = &image.reference {
+                match same_image(cx.images, reference, &written.pin.tag) {
+                    Live::Same(live) => proof = live,
+                    Live::Differ(live) => {
+                        let why = format!("the catalogue knows both as one image ({proof}), but {live}");
+                        out.refuse(&META, image.span, why);
+                        continue;
+                    }
+                    Live::Unknown => {}
+                }
+            }
             let title = format!("pin {} to {}", image.written, written.edit.text);
             let Ok(mut rewrite) = Rewrite::new(&META, title, image.span, vec![written.edit]) else {
                 continue;
             };
-            rewrite.because(written.proof);
+            rewrite.because(proof);
             if let Editable::Argument(_, name) = &image.editable {
                 rewrite.because(format!("the tag is the default of ARG {name}"));
             }

@@ -38,7 +38,7 @@ fn a_host_that_the_user_does_not_name_is_not_contacted() {
     let notes = registry.summary().notes;
     assert_eq!(notes.len(), 6);
     assert!(
-        notes.iter().all(|note| note.contains("--allow-registry ")),
+        notes.iter().all(|note| note.contains("--ask-registry ")),
         "{notes:?}"
     );
     // Said once, however often it is asked.
@@ -55,7 +55,7 @@ fn a_link_local_address_is_never_contacted() {
         registry.digest(&reference("169.254.169.254/app:1")),
         "which is never contacted",
     );
-    assert!(!registry.summary().notes[0].contains("--allow-registry"));
+    assert!(!registry.summary().notes[0].contains("--ask-registry"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! loopback; what comes of it and what the user is told.
 
 mod bodies;
+mod cli;
 mod fake;
 mod hosts;
 mod limits;

@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use dfmigrate::catalog::Date;
 use dfmigrate::model::trust::CLASSES;
 use dfmigrate::report::Format;
+use jiff::SignedDuration;
 
 const AFTER: &str = "\
 Exit codes:
@@ -112,6 +113,73 @@ pub struct Args {
     /// When to colour
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
     pub color: Color,
+
+    #[command(flatten)]
+    pub registries: Registries,
+}
+
+#[derive(ClapArgs, Debug, Default)]
+#[command(next_help_heading = "Registries")]
+pub struct Registries {
+    /// Ask registries: pin tags to digests, refresh stale ones, prove codenames
+    #[arg(long, conflicts_with = "offline")]
+    pub online: bool,
+
+    /// Use no network, whatever is selected: digests come from dfmigrate.lock
+    /// and from answers of earlier runs
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Take digests from dfmigrate.lock (with --online: from registries), and
+    /// fail where that file would change
+    #[arg(long)]
+    pub locked: bool,
+
+    /// Note in dfmigrate.lock what registries said
+    #[arg(long, conflicts_with = "locked")]
+    pub lock: bool,
+
+    /// A platform that images are to be there for, such as linux/arm64
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub platform: Vec<String>,
+
+    /// Doubt digests of images younger than that, such as 3d or 12h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub min_age: Option<SignedDuration>,
+
+    /// Also ask that registry, which may be in a private network
+    #[arg(long, value_name = "HOST")]
+    pub ask_registry: Vec<String>,
+
+    /// Also ask that registry, in plain HTTP
+    #[arg(long, value_name = "HOST")]
+    pub insecure_registry: Vec<String>,
+
+    /// Ask HOST before REGISTRY
+    #[arg(long, value_name = "REGISTRY=HOST")]
+    pub registry_mirror: Vec<String>,
+
+    /// Let the token service at HOST have the credentials for REGISTRY
+    #[arg(long, value_name = "REGISTRY=HOST")]
+    pub token_host: Vec<String>,
+
+    /// Also trust the certificate authorities of that PEM file
+    #[arg(long, value_name = "FILE")]
+    pub registry_ca: Vec<PathBuf>,
+}
+
+/// A duration in words: `3d`, `12h`, `2 weeks`; a day has 24 hours.
+fn age(text: &str) -> Result<SignedDuration, String> {
+    let span: jiff::Span = text
+        .parse()
+        .map_err(|_| "write a number with a unit, such as 3d, 12h or 2w".to_owned())?;
+    let age = span
+        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| "write it in weeks, days, hours or minutes".to_owned())?;
+    if age.is_negative() {
+        return Err("an age is not negative".to_owned());
+    }
+    Ok(age)
 }
 
 #[derive(Subcommand, Debug)]

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod generate;
 pub mod images;
 pub mod inspect;
+pub mod network;
 mod patch_paths;
 pub mod review;
 pub mod rules;
@@ -144,7 +145,6 @@ pub fn plan_options(
         },
         select: select.iter().cloned().collect(),
         ignore: ignore.iter().cloned().collect(),
-        mends: Vec::new(),
         prefer: match prefer {
             Variant::Slim => Prefer::Slim,
             Variant::Alpine => Prefer::Alpine,
@@ -152,5 +152,6 @@ pub fn plan_options(
         templates: BTreeMap::new(),
         policy: Policy::default(),
         today: today()?,
+        ..plan::Options::default()
     })
 }

@@ -8,13 +8,14 @@ use anyhow::{Context as _, bail};
 use dfmigrate::apply;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
-use dfmigrate::facts::Facts;
+use dfmigrate::facts::{Facts, Files, Images, NoFiles};
 use dfmigrate::plan::{self, Plan};
 use dfmigrate::report::{
     self, Counts, FileReport, Format, Mode, PatchName, Renderer, Run, one_line, syntax_errors,
 };
 use rayon::prelude::*;
 
+use super::network::Network;
 use super::patch_paths;
 use crate::args::Args;
 use crate::exit;
@@ -47,9 +48,15 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         options.templates = super::templates(dir)?;
     }
     options.policy = super::policy(&args.policy);
+    let network = Network::new(&args.registries, &mut options)?;
+    if args.apply && args.registries.online && args.registries.locked {
+        bail!(
+            "--online --locked compares what registries say with the lock file: leave out --apply, or --online"
+        );
+    }
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
-        return standard_input(args, &options, renderer.as_mut());
+        return standard_input(args, &options, &network, renderer.as_mut());
     }
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.jobs)
@@ -85,9 +92,24 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let mut once = HashSet::new();
     for batch in found.sources.chunks(BATCH) {
+        network.ahead(args.quiet, |images| {
+            batch
+                .par_iter()
+                .for_each(|source| look(source, &options, images));
+        });
+        let images = network.images();
         let mut outcomes: Vec<Outcome> = batch
             .par_iter()
-            .map(|source| one(source, args, &options, base.as_ref(), renderer.as_ref()))
+            .map(|source| {
+                one(
+                    source,
+                    args,
+                    &options,
+                    base.as_ref(),
+                    images,
+                    renderer.as_ref(),
+                )
+            })
             .collect();
         if args.apply || base.is_some() {
             leave_out_repeated(batch, &mut outcomes, &mut once);
@@ -107,7 +129,21 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         }
     }
     put(renderer.tail(&total).as_bytes(), renderer.styled())?;
+    network.finish(&args.registries, args.quiet)?;
     Ok(code(&total, args))
+}
+
+/// Plans a file for the questions that it asks; what comes of it is not kept.
+fn look(source: &Source, options: &plan::Options, images: &dyn Images) {
+    let Ok(bytes) = discover::read(source, discover::MAX_BYTES) else {
+        return;
+    };
+    let context = BuildContext::beside(&source.path);
+    let facts = Facts::offline(&context).asking(images);
+    // A panic is said when the file is planned in earnest.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        plan::plan(bytes, facts, options)
+    }));
 }
 
 /// The renderer that the arguments ask for.
@@ -178,6 +214,7 @@ fn one(
     args: &Args,
     options: &plan::Options,
     base: Option<&patch_paths::Base>,
+    images: &dyn Images,
     renderer: &dyn Renderer,
 ) -> Outcome {
     let failed = |why: &str| {
@@ -209,7 +246,8 @@ fn one(
     let context = BuildContext::beside(&source.path);
     // A panic in one file is that file's: the others go on.
     let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        plan::plan(bytes, Facts::offline(&context), options)
+        let facts = Facts::offline(&context).asking(images);
+        plan::plan(bytes, facts, options)
     }));
     match planned {
         Ok(plan) => {
@@ -340,6 +378,7 @@ fn sweep(batch: &[Source]) {
 fn standard_input(
     args: &Args,
     options: &plan::Options,
+    network: &Network,
     renderer: &mut dyn Renderer,
 ) -> anyhow::Result<u8> {
     if args.paths.len() > 1 || args.files_from.is_some() {
@@ -347,10 +386,19 @@ fn standard_input(
     }
     let bytes = super::stdin()?;
     let before = bytes.clone();
-    let plan = match &args.stdin_filename {
-        Some(name) => plan::plan(bytes, Facts::offline(&BuildContext::beside(name)), options),
-        None => plan::plan(bytes, Facts::none(), options),
+    let beside = args
+        .stdin_filename
+        .as_ref()
+        .map(|name| BuildContext::beside(name));
+    let files: &dyn Files = match &beside {
+        Some(context) => context,
+        None => &NoFiles,
     };
+    network.ahead(args.quiet, |images| {
+        let _ = plan::plan(bytes.clone(), Facts::offline(files).asking(images), options);
+    });
+    let images = network.images();
+    let plan = plan::plan(bytes, Facts::offline(files).asking(images), options);
     let shown = args.stdin_filename.as_ref().map_or_else(
         || "-".to_owned(),
         |name| name.to_string_lossy().into_owned(),
@@ -365,6 +413,7 @@ fn standard_input(
     if args.apply {
         // The file goes where it came from: to the other end of the pipe.
         put(&after, false)?;
+        network.finish(&args.registries, args.quiet)?;
         return Ok(code(&outcome.counts, args));
     }
     let styled = renderer.styled();
@@ -372,5 +421,6 @@ fn standard_input(
     let piece = renderer.next(outcome.out);
     put(&piece, styled)?;
     put(renderer.tail(&outcome.counts).as_bytes(), styled)?;
+    network.finish(&args.registries, args.quiet)?;
     Ok(code(&outcome.counts, args))
 }
