@@ -1,12 +1,16 @@
 //! Every rule by its fixtures: `fixtures/rules/RULE/CASE/` has a `Dockerfile`,
 //! its `context/` if it has one, `expect.toml` (the rules that are chosen, and
 //! part of the reason of a refusal; in `packages` and `paths` what builds have
-//! shown to be missing), and `after.Dockerfile` where something changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
+//! shown to be missing; the day of the run in `today`; a policy in `allow-*`; in
+//! `held` rules that propose and are held), and `after.Dockerfile` where something
+//! changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
 
 use std::path::{Path, PathBuf};
 
+use dfmigrate::catalog::Date;
 use dfmigrate::context::BuildContext;
 use dfmigrate::facts::{Facts, Files, NoFiles};
+use dfmigrate::model::trust::Policy;
 use dfmigrate::plan::{Options, Plan, plan};
 use dfmigrate::rules::{self, Mend, Missing, Prefer};
 
@@ -22,21 +26,27 @@ fn cases() -> Vec<PathBuf> {
     found
 }
 
+/// A list of words of `expect.toml`.
+fn listed(expect: &toml::Table, key: &str) -> Vec<String> {
+    let words = expect.get(key).and_then(toml::Value::as_array);
+    let words = words.into_iter().flatten().filter_map(toml::Value::as_str);
+    words.map(str::to_owned).collect()
+}
+
 /// What `expect.toml` says that builds have shown to be missing.
 fn mends(expect: &toml::Table) -> Vec<Mend> {
-    let listed = |key: &str, of: fn(String) -> Missing| -> Vec<Mend> {
-        let names = expect.get(key).and_then(toml::Value::as_array);
-        let names = names.into_iter().flatten().filter_map(toml::Value::as_str);
+    let missing = |key: &str, of: fn(String) -> Missing| -> Vec<Mend> {
+        let names = listed(expect, key).into_iter();
         names
             .map(|name| Mend {
-                what: of(name.to_owned()),
+                what: of(name),
                 why: "the built image lacks it".to_owned(),
             })
             .collect()
     };
     [
-        listed("packages", Missing::Package),
-        listed("paths", Missing::Path),
+        missing("packages", Missing::Package),
+        missing("paths", Missing::Path),
     ]
     .concat()
 }
@@ -49,18 +59,24 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
         Box::new(NoFiles)
     };
     let asks_alpine = expect.get("prefer").and_then(toml::Value::as_str) == Some("alpine");
-    let select = expect.get("select").and_then(toml::Value::as_array);
-    let select = select.into_iter().flatten().filter_map(toml::Value::as_str);
-    let options = Options {
+    let mut options = Options {
         mends: mends(expect),
         prefer: if asks_alpine {
             Prefer::Alpine
         } else {
             Prefer::Slim
         },
-        select: select.map(str::to_owned).collect(),
+        select: listed(expect, "select").into_iter().collect(),
+        policy: Policy {
+            registries: listed(expect, "allow-registry"),
+            classes: listed(expect, "allow-class"),
+            images: listed(expect, "allow-image"),
+        },
         ..Options::default()
     };
+    if let Some(day) = expect.get("today").and_then(toml::Value::as_str) {
+        options.today = Date::parse(day).expect("a day");
+    }
     plan(text, Facts::offline(files.as_ref()), &options)
 }
 
@@ -90,6 +106,14 @@ fn faults(case: &Path) -> Vec<String> {
                 .collect::<Vec<_>>(),
             planned.refusals
         ));
+    }
+    for rule in listed(&expect, "held") {
+        if !planned.held.iter().any(|held| held.rewrite.rule == rule) {
+            faults.push(format!(
+                "{rule} is not held; refused {:?}",
+                planned.refusals
+            ));
+        }
     }
     if let Some(part) = expect.get("refused").and_then(toml::Value::as_str)
         && !planned
