@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn java_is_carried_on_by_temurin() {
-        let today = Date::parse("2026-11-24").unwrap();
+        let today = Date::parse("2027-01-15").unwrap();
         let tag = |image, tag| match successor(image, tag, today) {
             Some(Ok(found)) => format!("{}:{}", found.image, found.living.tag),
             Some(Err(why)) => why,
