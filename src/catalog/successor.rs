@@ -123,12 +123,12 @@ mod tests {
             (
                 "openjdk",
                 "8-jdk-alpine",
-                "eclipse-temurin:8-jdk-alpine-3.22",
+                "eclipse-temurin:8-jdk-alpine-3.23",
             ),
             (
                 "openjdk",
                 "8u212-jre-alpine",
-                "eclipse-temurin:8-jre-alpine-3.22",
+                "eclipse-temurin:8-jre-alpine-3.23",
             ),
             (
                 "openjdk",
