@@ -146,11 +146,14 @@ fn rules_do_not_use_each_other() {
     let rules = [
         "pin_digest",
         "refresh_digest",
-        "pin_codename",
-        "multi_stage",
-        "jre_base",
-        "slim_base",
         "alpine_base",
+        "end_of_life",
+        "jre_base",
+        "multi_stage",
+        "pin_codename",
+        "replace_deprecated",
+        "slim_base",
+        "trusted_base",
     ];
     for (path, text) in sources("rules") {
         for rule in rules {
@@ -191,15 +194,9 @@ fn general_layers_name_no_rule() {
         "text", "image", "syntax", "catalog", "facts", "model", "plan", "report",
     ] {
         for (path, text) in sources(layer) {
-            for rule in [
-                "\"pin-digest\"",
-                "\"refresh-digest\"",
-                "\"pin-codename\"",
-                "\"multi-stage\"",
-                "\"slim-base\"",
-                "\"alpine-base\"",
-            ] {
-                assert!(!text.contains(rule), "{}: {rule}", path.display());
+            let rules = dfmigrate::rules::all().iter().map(|rule| rule.meta().id);
+            for rule in rules.map(|id| format!("\"{id}\"")) {
+                assert!(!text.contains(&rule), "{}: {rule}", path.display());
             }
         }
     }

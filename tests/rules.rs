@@ -1,15 +1,19 @@
 //! Every rule by its fixtures: `fixtures/rules/RULE/CASE/` has a `Dockerfile`,
 //! its `context/` if it has one, `expect.toml` (the rules that are chosen, and
 //! part of the reason of a refusal; in `packages` and `paths` what builds have
-//! shown to be missing), and `after.Dockerfile` where something changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
+//! shown to be missing; the day of the run in `today`; a policy in `allow-*`; in
+//! `held` rules that propose and are held), and `after.Dockerfile` where something
+//! changes. `UPDATE_FIXTURES=1` writes what comes out; look at it.
 //! Where registries are asked, `facts.toml` has what they
 //! said; `expect.toml` can have `select`, `platforms` and `min_age_hours`, and
 //! parts of doubts (`but`) and reasons (`because`) that a rewrite must have.
 
 use std::path::{Path, PathBuf};
 
+use dfmigrate::catalog::Date;
 use dfmigrate::context::BuildContext;
 use dfmigrate::facts::{Facts, Files, Images, NoFiles, NoImages};
+use dfmigrate::model::trust;
 use dfmigrate::plan::{Options, Plan, plan};
 use dfmigrate::registry::{Config, Lock, Mode, Policy, Record, Registry, Stores};
 use dfmigrate::rules::{self, Mend, Missing, PinOptions, Prefer};
@@ -26,21 +30,27 @@ fn cases() -> Vec<PathBuf> {
     found
 }
 
+/// A list of words of `expect.toml`.
+fn listed(expect: &toml::Table, key: &str) -> Vec<String> {
+    let words = expect.get(key).and_then(toml::Value::as_array);
+    let words = words.into_iter().flatten().filter_map(toml::Value::as_str);
+    words.map(str::to_owned).collect()
+}
+
 /// What `expect.toml` says that builds have shown to be missing.
 fn mends(expect: &toml::Table) -> Vec<Mend> {
-    let listed = |key: &str, of: fn(String) -> Missing| -> Vec<Mend> {
-        let names = expect.get(key).and_then(toml::Value::as_array);
-        let names = names.into_iter().flatten().filter_map(toml::Value::as_str);
+    let missing = |key: &str, of: fn(String) -> Missing| -> Vec<Mend> {
+        let names = listed(expect, key).into_iter();
         names
             .map(|name| Mend {
-                what: of(name.to_owned()),
+                what: of(name),
                 why: "the built image lacks it".to_owned(),
             })
             .collect()
     };
     [
-        listed("packages", Missing::Package),
-        listed("paths", Missing::Path),
+        missing("packages", Missing::Package),
+        missing("paths", Missing::Path),
     ]
     .concat()
 }
@@ -78,14 +88,14 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
         Box::new(NoFiles)
     };
     let asks_alpine = expect.get("prefer").and_then(toml::Value::as_str) == Some("alpine");
-    let options = Options {
+    let mut options = Options {
         mends: mends(expect),
         prefer: if asks_alpine {
             Prefer::Alpine
         } else {
             Prefer::Slim
         },
-        select: texts(expect, "select").into_iter().collect(),
+        select: listed(expect, "select").into_iter().collect(),
         pins: PinOptions {
             online: false,
             platforms: texts(expect, "platforms"),
@@ -94,8 +104,16 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
                 .and_then(toml::Value::as_integer)
                 .map(jiff::SignedDuration::from_hours),
         },
+        policy: trust::Policy {
+            registries: listed(expect, "allow-registry"),
+            classes: listed(expect, "allow-class"),
+            images: listed(expect, "allow-image"),
+        },
         ..Options::default()
     };
+    if let Some(day) = expect.get("today").and_then(toml::Value::as_str) {
+        options.today = Date::parse(day).expect("a day");
+    }
     let images = images(case);
     let facts = Facts::offline(files.as_ref()).asking(images.as_ref());
     plan(text, facts, &options)
@@ -127,6 +145,14 @@ fn faults(case: &Path) -> Vec<String> {
                 .collect::<Vec<_>>(),
             planned.refusals
         ));
+    }
+    for rule in listed(&expect, "held") {
+        if !planned.held.iter().any(|held| held.rewrite.rule == rule) {
+            faults.push(format!(
+                "{rule} is not held; refused {:?}",
+                planned.refusals
+            ));
+        }
     }
     if let Some(part) = expect.get("refused").and_then(toml::Value::as_str)
         && !planned

@@ -14,6 +14,9 @@ pub struct Copy {
     pub place: &'static str,
     /// What sort of copy that is, in words.
     pub what: &'static str,
+    /// Whether it has all builds of the image, so that the official name means
+    /// the same.
+    pub all: bool,
 }
 
 /// The official image of which this is a copy, by where it comes from.
@@ -26,6 +29,7 @@ pub fn official_copy(reference: &Reference) -> Option<(String, Copy)> {
         let copy = Copy {
             place: row.key(),
             what: row.cell(1).unwrap_or_default(),
+            all: row.cell(2) == Some("yes"),
         };
         (name.to_owned(), copy)
     })

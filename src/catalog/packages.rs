@@ -17,6 +17,9 @@ pub const RENAMES: Table = Table::new(include_str!("data/renames.tsv"));
 /// Packages of the official Debian bases, and in which layer they come.
 pub const LAYERS: Table = Table::new(include_str!("data/full_vs_slim.tsv"));
 
+/// Names of packages, and which releases have them.
+pub const NAMES: Table = Table::new(include_str!("data/apt_names.tsv"));
+
 /// What stays at run time of a `-dev` package.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RuntimeOf {
@@ -155,6 +158,16 @@ pub fn rename(package: &str, from: &str, to: &str) -> Option<Renamed> {
         "!" => Renamed::Gone,
         other => Renamed::To(other),
     })
+}
+
+/// Whether a release has a package of that name; `None` where that is not known.
+pub fn is_in(package: &str, codename: &str) -> Option<bool> {
+    let column = column(codename)?;
+    match NAMES.get(package).and_then(|row| row.cell(column)) {
+        Some("yes") => Some(true),
+        Some("no") => Some(false),
+        _ => (RENAMES.get(package)?.cell(column)? == "=").then_some(true),
+    }
 }
 
 /// The layer in which a package comes; `None` where it is in none, or where

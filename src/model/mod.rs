@@ -9,6 +9,7 @@ pub mod effects;
 pub mod identity;
 pub mod locks;
 mod makefile;
+pub mod moves;
 pub mod musl;
 pub mod pins;
 pub mod runtime;

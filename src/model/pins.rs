@@ -109,3 +109,28 @@ pub fn codename_pin(image: &ImageUse) -> Result<WrittenPin, NotPinned> {
         proof,
     })
 }
+
+/// The edit that makes an image reference name a tag of an official image, in
+/// the registry and namespace that are written there.
+///
+/// # Errors
+/// Why it can't be written there, in words.
+pub fn edit_to(image: &ImageUse, name: &str, tag: &str) -> Result<Edit, String> {
+    let reference = image.reference.as_ref().map_err(Clone::clone)?;
+    let written = &reference.as_str()[..reference.name_range().end];
+    let folder = written.rfind('/').map_or(0, |slash| slash + 1);
+    edit_to_text(image, &format!("{}{name}:{tag}", &written[..folder]))
+}
+
+/// The edit that makes an image reference another.
+///
+/// # Errors
+/// Why it can't be written there, in words.
+pub fn edit_to_text(image: &ImageUse, text: &str) -> Result<Edit, String> {
+    let written = image.editable.written(text)?;
+    let span = image
+        .editable
+        .span()
+        .ok_or_else(|| "it stands in more than one piece".to_owned())?;
+    Ok(Edit::replace(span, written))
+}

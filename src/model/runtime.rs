@@ -4,7 +4,7 @@
 use super::effects::{Copied, NodeTool};
 use super::{Model, Step, join};
 use crate::catalog::programs;
-use crate::facts::Files;
+use crate::facts::{Files, Known};
 use crate::syntax::shell;
 use crate::syntax::{Instruction, Keyword};
 
@@ -52,6 +52,28 @@ pub struct Unseen {
     pub via: String,
 }
 
+/// Programs that run another one: tini, env, exec.
+const RUNNERS: [&str; 16] = [
+    "command",
+    "cross-env",
+    "doppler",
+    "dotenv",
+    "dumb-init",
+    "env",
+    "exec",
+    "gosu",
+    "nice",
+    "nohup",
+    "su-exec",
+    "sudo",
+    "time",
+    "tini",
+    "wait-for-it",
+    "xvfb-run",
+];
+
+const SHELLS: [&str; 4] = ["ash", "bash", "dash", "sh"];
+
 /// Follows what a stage runs.
 #[must_use]
 pub fn demand(
@@ -86,6 +108,7 @@ pub fn demand(
         end: model.state_after(stage),
         runtime: &mut runtime,
         seen: Vec::new(),
+        starts_arguments: true,
     };
     let (entrypoint, cmd, health) = (
         follower.runtime.entrypoint,
@@ -108,6 +131,8 @@ struct Follower<'m, 'a> {
     end: Step,
     runtime: &'m mut Runtime,
     seen: Vec<String>,
+    /// Whether ENTRYPOINT may start what CMD says.
+    starts_arguments: bool,
 }
 
 impl Follower<'_, '_> {
@@ -121,7 +146,10 @@ impl Follower<'_, '_> {
             // that is a script which ends in `exec "$@"`.
             let argument = it.keyword == Keyword::Cmd
                 && entrypoint
-                && words.first().is_some_and(|w| w.starts_with('-'));
+                && (!self.starts_arguments || words.first().is_some_and(|w| w.starts_with('-')));
+            if it.keyword == Keyword::Entrypoint {
+                self.starts_arguments = self.starts(&words);
+            }
             if !words.is_empty() && !argument {
                 self.command(&words, &via, line, 0);
             }
@@ -137,6 +165,28 @@ impl Follower<'_, '_> {
                 .map_or_else(String::new, |(_, rest)| rest.to_owned());
         }
         self.script(text.as_bytes(), &via, line, 0);
+    }
+
+    /// Whether an ENTRYPOINT may start what CMD adds to it: a script, a shell, or
+    /// a program that is there to run another one.
+    fn starts(&self, words: &[String]) -> bool {
+        let Some(program) = words.first() else {
+            return true;
+        };
+        let name = program.rsplit('/').next().unwrap_or(program);
+        let runs = |word: &String| matches!(word.as_str(), "run" | "exec" | "--" | "x");
+        let script = join(Some(&self.cwd), program)
+            .and_then(|path| self.copied.context_path(&path))
+            .is_some_and(|context| {
+                !matches!(self.files.exists(&context), Known::Yes(false) | Known::No)
+            });
+        script
+            || RUNNERS.contains(&name)
+            || SHELLS.contains(&name)
+            || name.ends_with(".sh")
+            || name.contains("entrypoint")
+            || words.iter().any(runs)
+            || matches!(name, "npx" | "pnpx" | "bunx")
     }
 
     fn script(&mut self, text: &[u8], via: &str, line: usize, depth: usize) {
@@ -183,25 +233,6 @@ impl Follower<'_, '_> {
         if self.runtime.demands.len() > 500 {
             return;
         }
-        // Programs that run another one: tini, env, exec, sh -c.
-        const RUNNERS: [&str; 16] = [
-            "exec",
-            "tini",
-            "dumb-init",
-            "env",
-            "gosu",
-            "su-exec",
-            "sudo",
-            "nohup",
-            "time",
-            "nice",
-            "dotenv",
-            "cross-env",
-            "doppler",
-            "xvfb-run",
-            "wait-for-it",
-            "command",
-        ];
         let program = words[0].clone();
         let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
         let demand = Demand {
@@ -227,7 +258,7 @@ impl Follower<'_, '_> {
             }
             return;
         }
-        if matches!(name.as_str(), "sh" | "bash" | "dash" | "ash") {
+        if SHELLS.contains(&name.as_str()) {
             let at = rest.iter().position(|w| !w.starts_with('-'));
             let inline = rest
                 .iter()

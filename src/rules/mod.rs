@@ -391,6 +391,9 @@ macro_rules! rules {
 }
 
 rules! {
+    replace_deprecated::ReplaceDeprecated,
+    end_of_life::EndOfLife,
+    trusted_base::TrustedBase,
     pin_codename::PinCodename,
     multi_stage::MultiStage,
     jre_base::JreBase,
