@@ -137,15 +137,14 @@ fn find(image: &str, tag: &str, entry: &Entry, spellings: &Spellings) -> Option<
         .iter()
         .any(|token| token.contains(|c: char| c.is_ascii_digit()));
     if !has_version && spellings.number.is_none() {
-        let majors = group_tags(image, entry.group)
-            .into_iter()
-            .filter_map(|alias| {
-                let first = alias.split('-').next()?;
-                first
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit())
-                    .then(|| first.to_owned())
-            });
+        let majors = group_tags(image, entry.group, "");
+        let majors = majors.iter().filter_map(|alias| {
+            let first = alias.split('-').next()?;
+            first
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| first.to_owned())
+        });
         let mut majors: Vec<String> = majors.collect();
         majors.dedup();
         for major in majors {

@@ -16,7 +16,7 @@
 //! numbers, which is what keeps the automaton small.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use fst::{IntoStreamer, Streamer};
 
@@ -228,14 +228,15 @@ fn read_tables() -> Option<Tables> {
 }
 
 impl Image {
-    /// The keys and numbers of its tags.
-    fn stream<'a>(&self, tags: &'a fst::Map<&'static [u8]>) -> fst::map::Stream<'a> {
-        let name = self.info.name;
-        // ';' is the byte after ':'.
-        tags.range()
-            .ge(format!("{name}:"))
-            .lt(format!("{name};"))
-            .into_stream()
+    /// The keys and numbers of its tags that begin with `start`.
+    fn stream<'a>(&self, tags: &'a fst::Map<&'static [u8]>, start: &str) -> fst::map::Stream<'a> {
+        let first = key(self.info.name, start);
+        // The next word of the same length: keys are ASCII, so there is one.
+        let mut end = first.clone().into_bytes();
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        tags.range().ge(first).lt(end).into_stream()
     }
 
     fn tag_of(&self, key: &[u8]) -> String {
@@ -315,7 +316,7 @@ pub fn images() -> Vec<ImageInfo> {
 pub fn tags(image: &str) -> impl Iterator<Item = (String, Entry)> {
     let tables = tables();
     let known = tables.images.get(image);
-    let mut stream = known.map(|image| image.stream(&tables.tags));
+    let mut stream = known.map(|image| image.stream(&tables.tags, ""));
     std::iter::from_fn(move || {
         let (key, number) = stream.as_mut()?.next()?;
         let image = known?;
@@ -326,20 +327,40 @@ pub fn tags(image: &str) -> impl Iterator<Item = (String, Entry)> {
 /// All tags that name the same image as `image:tag`, itself included, in byte
 /// order. Empty where the tag isn't known.
 pub fn aliases(image: &str, tag: &str) -> Vec<String> {
-    lookup(image, tag).map_or_else(Vec::new, |entry| group_tags(image, entry.group))
+    let group = lookup(image, tag).map(|entry| group_tags(image, entry.group, ""));
+    group.map_or_else(Vec::new, |tags| tags.to_vec())
 }
 
-/// The tags of one group, in byte order.
-pub(super) fn group_tags(image: &str, group: Group) -> Vec<String> {
+/// The groups that were asked for, each with its tags: a walk over all tags of an
+/// image takes a millisecond, and a tree names few images. Holds at most what
+/// the table has, some megabytes.
+type Groups = RwLock<HashMap<(&'static str, Group, Box<str>), Arc<[String]>>>;
+
+/// The tags of one group that begin with `start`, in byte order. Walks over the
+/// tags with that start.
+pub(super) fn group_tags(image: &str, group: Group, start: &str) -> Arc<[String]> {
+    static GROUPS: OnceLock<Groups> = OnceLock::new();
     let tables = tables();
+    let Some(image) = tables.images.get(image) else {
+        return Arc::default();
+    };
+    let groups = GROUPS.get_or_init(Groups::default);
+    let key = (image.info.name, group, start.into());
+    // What a panic elsewhere left is a whole entry or none.
+    let known = groups.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tags) = known.get(&key) {
+        return Arc::clone(tags);
+    }
+    drop(known);
     let mut found = Vec::new();
-    if let Some(image) = tables.images.get(image) {
-        let mut stream = image.stream(&tables.tags);
-        while let Some((key, number)) = stream.next() {
-            if number / image.scale == group.0 {
-                found.push(image.tag_of(key));
-            }
+    let mut stream = image.stream(&tables.tags, start);
+    while let Some((key, number)) = stream.next() {
+        if number / image.scale == group.0 {
+            found.push(image.tag_of(key));
         }
     }
+    let found: Arc<[String]> = found.into();
+    let mut known = groups.write().unwrap_or_else(PoisonError::into_inner);
+    known.insert(key, Arc::clone(&found));
     found
 }
