@@ -160,6 +160,35 @@ fn json_is_what_its_schema_says() {
 }
 
 #[test]
+fn answers_of_the_stream_are_what_their_schema_says() {
+    let schema = validator(&strict(schema(&["generate", "report-schema", "--stream"])));
+    let texts = [
+        "FROM node:20\nRUN apt-get install x\nCMD [\"node\", \"a.js\"]\n",
+        "RUN x\n",
+        "FROM node:20 # dfmigrate: ignore\n",
+    ];
+    let mut lines: Vec<String> = texts
+        .iter()
+        .map(|text| serde_json::json!({"id": [1, {"a": null}], "text": text}).to_string())
+        .collect();
+    lines.push("?".to_owned());
+    let output = snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_dfmigrate"))
+        .arg("stream")
+        .stdin(lines.join("\n"))
+        .assert()
+        .success();
+    let text = String::from_utf8(output.get_output().stdout.clone()).expect("it prints UTF-8");
+    let answers: Vec<Value> = text.lines().map(json).collect();
+    assert_eq!(answers.len(), 4);
+    for answer in &answers {
+        valid(&schema, answer);
+    }
+    let mut wrong = answers[0].clone();
+    wrong["after"] = Value::from(7);
+    assert!(!schema.is_valid(&wrong));
+}
+
+#[test]
 fn json_lines_are_the_same_as_json() {
     // Not strict: each line is a named part and its type beside it.
     let schema = validator(&schema(&["generate", "report-schema", "--lines"]));

@@ -147,11 +147,19 @@ impl Ignore {
     /// # Errors
     /// [`TooCostly`] for rules made to be slow.
     pub fn excludes(&self, path: &str) -> Result<bool, TooCostly> {
-        let mut budget = Budget::new();
+        self.excludes_within(path, &mut Budget::new())
+    }
+
+    /// The same, within the steps that are left.
+    pub(super) fn excludes_within(
+        &self,
+        path: &str,
+        budget: &mut Budget,
+    ) -> Result<bool, TooCostly> {
         let mut above: Option<Matched> = None;
         let ends = path.match_indices('/').map(|(at, _)| at);
         for end in ends.chain([path.len()]) {
-            above = Some(self.matched(&path[..end], above.as_ref(), &mut budget)?);
+            above = Some(self.matched(&path[..end], above.as_ref(), budget)?);
         }
         Ok(above.is_some_and(|matched| matched.excluded))
     }

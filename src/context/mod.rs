@@ -1,8 +1,10 @@
 //! The build context on disk, as the builder would see it: under the rules of
 //! `.dockerignore`, and never outside of its folder.
 
+mod given;
 mod ignorefile;
 
+pub use given::GivenFiles;
 pub use ignorefile::{Ignore, TooCostly};
 
 use std::collections::VecDeque;

@@ -85,7 +85,7 @@ enum ModeName {
 
 /// One file.
 #[derive(Serialize, JsonSchema)]
-struct File {
+pub(super) struct File {
     /// The path as it was given, joined with the way below it.
     path: String,
     /// Whether the chosen rewrites change it.
@@ -331,7 +331,7 @@ impl<'a> At<'a> {
 }
 
 impl File {
-    fn of(file: &FileReport<'_>) -> Self {
+    pub(super) fn of(file: &FileReport<'_>) -> Self {
         let error = file.failure();
         let path = file.shown.to_owned();
         let Outcome::Planned(plan) = file.outcome else {
@@ -515,7 +515,7 @@ impl Renderer for JsonLines {
     }
 }
 
-fn schema<T: JsonSchema>() -> String {
+pub(super) fn schema<T: JsonSchema>() -> String {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
     let schema = settings.into_generator().into_root_schema_for::<T>();
     serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"

@@ -14,6 +14,7 @@ mod render;
 mod review;
 mod safe;
 mod sarif;
+mod stream;
 mod text;
 
 pub use diff::{PatchName, patch, review_diff};
@@ -25,6 +26,7 @@ pub use ledger::{ledger_json, ledger_text};
 pub use render::{FileReport, Format, Mode, Outcome, Renderer, Run, renderer};
 pub use review::{Counts, review};
 pub use safe::{one_line, visible};
+pub use stream::{stream_line, stream_schema};
 
 use anstyle::{AnsiColor, Style};
 

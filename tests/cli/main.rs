@@ -6,6 +6,7 @@ mod commands;
 mod inputs;
 mod patches;
 mod review;
+mod stream;
 mod writing;
 
 use std::fs;

@@ -6,6 +6,21 @@ use super::{EXAMPLE, Scratch, dfmigrate, stderr, stdout};
 
 const NODE: &str = "FROM node:20\nCMD [\"node\", \"server.js\"]\n";
 
+/// What scripts that stop at any other exit code ask for; a failure of the tool
+/// stays one.
+#[test]
+fn exit_zero_hides_what_was_found_and_no_failure() {
+    let scratch = Scratch::new();
+    scratch.run(["--exit-zero"]).code(0);
+    scratch.put("Dockerfile", "FROM node:20\n");
+    scratch.run(["--check"]).code(1);
+    scratch.run(["--check", "--exit-zero"]).code(0);
+    scratch.put("bad/Dockerfile", "RUN x\n");
+    scratch.run(["."]).code(4);
+    scratch.run(["--exit-zero"]).code(0);
+    scratch.run(["--exit-zero", "--select", "nonsense"]).code(2);
+}
+
 #[test]
 fn the_example_is_explained_and_nothing_is_written() {
     let scratch = Scratch::example();

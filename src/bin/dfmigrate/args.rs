@@ -20,6 +20,19 @@ Exit codes:
 A comment `# dfmigrate: ignore[RULE] reason` above an instruction leaves it alone,
 `# dfmigrate: file-ignore[RULE] reason` the whole file.";
 
+const STREAM: &str = "\
+A line is an object of these fields; another one, or a wrong one, is an error:
+  id        whatever is to come back in the answer
+  path      what to call the file; `Dockerfile` where it is missing
+  text      the Dockerfile, or
+  base64    its bytes, where they are not UTF-8
+  files     optional: files of its build context, path -> text
+  complete  optional: true where these are all that there are
+
+Each line has one answer, in order: what `--output-format jsonl` says of a file, with `id` and
+`after`, the new text. What is wrong with a line stands in `error` of its answer, and the exit code
+is 0; another one means that some answers are missing. Lines are answered as they come.";
+
 /// Reads Dockerfiles and proposes rewrites: splits single stages into a build
 /// and a slim final stage, pins floating tags to the codename of the same
 /// image, moves to slim variants. Shows an explained review by default and
@@ -110,6 +123,11 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
+    /// Exit with 0 also where 1, 3 or 4 would say that something was found, nothing was, or
+    /// some files failed
+    #[arg(long)]
+    pub exit_zero: bool,
+
     /// When to colour
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
     pub color: Color,
@@ -193,6 +211,9 @@ pub enum Command {
     /// List every image reference: who stands behind it, what it is built on,
     /// how it is pinned, how long it lives
     Images(Images),
+    /// Answer each line of JSON on standard input, a Dockerfile, with a line of JSON: its plan
+    #[command(after_help = STREAM)]
+    Stream(Stream),
     /// List the rules
     Rules,
     /// Print what is made from the program itself: schemas
@@ -219,6 +240,36 @@ pub struct Explain {
     /// With --file: as one line of JSON
     #[arg(long, requires = "file")]
     pub json: bool,
+}
+
+#[derive(ClapArgs, Debug)]
+pub struct Stream {
+    /// The lowest grade that is taken for a change
+    #[arg(long, value_enum, default_value_t = Grade::Review)]
+    pub grade: Grade,
+
+    /// Which smaller variant of an image to move to, where it has both
+    #[arg(long, value_enum, default_value_t = Variant::Slim)]
+    pub prefer: Variant,
+
+    /// Only these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Not these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    #[command(flatten)]
+    pub policy: Policy,
+
+    /// Fail when other than so many lines came in
+    #[arg(long, value_name = "N")]
+    pub expect_count: Option<u64>,
+
+    /// Threads (0: as many as there are processors)
+    #[arg(short, long, value_name = "N", default_value_t = 0)]
+    pub jobs: usize,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -324,8 +375,11 @@ pub enum Generate {
     /// The JSON Schema of `--output-format json`
     ReportSchema {
         /// Of each line of `--output-format jsonl` instead
-        #[arg(long)]
+        #[arg(long, conflicts_with = "stream")]
         lines: bool,
+        /// Of each answer of `stream` instead
+        #[arg(long)]
+        stream: bool,
     },
     /// The JSON Schema of `verify --output-format json`
     VerifySchema,

@@ -36,10 +36,12 @@ fn main() -> ExitCode {
         Some(Command::Generate { what }) => commands::generate::run(what),
         Some(Command::Verify(verify)) => commands::verify::run(verify),
         Some(Command::Images(images)) => commands::images::run(images),
+        Some(Command::Stream(stream)) => commands::stream::run(stream),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain(explain)) => commands::explain::run(explain),
     };
     match result {
+        Ok(_) if args.exit_zero => ExitCode::from(exit::DONE),
         Ok(code) => ExitCode::from(code),
         // Whoever read the output has seen enough.
         Err(error) if broken_pipe(&error) => ExitCode::from(exit::DONE),

@@ -9,8 +9,9 @@ use crate::exit;
 
 pub fn run(what: &Generate) -> anyhow::Result<u8> {
     let text = match what {
-        Generate::ReportSchema { lines: false } => report::report_schema(),
-        Generate::ReportSchema { lines: true } => report::report_line_schema(),
+        Generate::ReportSchema { stream: true, .. } => report::stream_schema(),
+        Generate::ReportSchema { lines: false, .. } => report::report_schema(),
+        Generate::ReportSchema { lines: true, .. } => report::report_line_schema(),
         Generate::VerifySchema => dfmigrate::verify::report::schema(),
     };
     let mut out = std::io::stdout().lock();

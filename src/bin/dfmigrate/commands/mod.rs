@@ -9,6 +9,7 @@ pub mod network;
 mod patch_paths;
 pub mod review;
 pub mod rules;
+pub mod stream;
 pub mod verify;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,28 @@ pub fn policy(args: &args::Policy) -> Policy {
         classes: args.allow_class.clone(),
         images: args.allow_image.clone(),
     }
+}
+
+/// What `work` comes to, or why not: a panic in one file is that file's, and the
+/// others go on.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("it does not say what happened");
+        format!("a bug in dfmigrate ({said}); the file was left as it is. Please report it")
+    })
+}
+
+/// A path without what means nothing in it or leads upwards.
+pub fn plain(path: &str) -> String {
+    let parts = path.split('/');
+    let parts: Vec<&str> = parts
+        .filter(|part| !["", ".", ".."].contains(part))
+        .collect();
+    parts.join("/")
 }
 
 /// The most bytes of a list of paths.
@@ -154,4 +177,28 @@ pub fn plan_options(
         today: today()?,
         ..plan::Options::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_that_of_one_file() {
+        let work = |at: usize| guarded(|| [1, 2, 3][at]);
+        assert_eq!(work(1), Ok(2));
+        let why = work(3).unwrap_err();
+        assert!(
+            why.starts_with("a bug in dfmigrate (index out of bounds"),
+            "{why}"
+        );
+        assert_eq!(work(2), Ok(3));
+        let said = guarded(|| std::panic::panic_any(7)).unwrap_err();
+        assert!(said.contains("does not say"), "{said}");
+    }
+
+    #[test]
+    fn a_plain_path_leads_nowhere_else() {
+        assert_eq!(plain("/../a/.//b/../c"), "a/b/c");
+    }
 }

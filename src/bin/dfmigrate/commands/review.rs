@@ -141,9 +141,7 @@ fn look(source: &Source, options: &plan::Options, images: &dyn Images) {
     let context = BuildContext::beside(&source.path);
     let facts = Facts::offline(&context).asking(images);
     // A panic is said when the file is planned in earnest.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        plan::plan(bytes, facts, options)
-    }));
+    let _ = super::guarded(|| plan::plan(bytes, facts, options));
 }
 
 /// The renderer that the arguments ask for.
@@ -244,17 +242,16 @@ fn one(
         Err(error) => return failed(&error.to_string()),
     };
     let context = BuildContext::beside(&source.path);
-    // A panic in one file is that file's: the others go on.
-    let planned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let planned = super::guarded(|| {
         let facts = Facts::offline(&context).asking(images);
         plan::plan(bytes, facts, options)
-    }));
+    });
     match planned {
         Ok(plan) => {
             let name = || base.map_or_else(PatchName::default, |base| base.name(source));
             render(&source.shown, name, plan, args, renderer)
         }
-        Err(_) => failed("a bug in dfmigrate; the file was left as it is. Please report it"),
+        Err(why) => failed(&why),
     }
 }
 
