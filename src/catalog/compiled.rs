@@ -13,6 +13,38 @@ pub fn is_compiler(ecosystem: &str, program: &str) -> bool {
     row.is_some_and(|row| row.list(1).any(|name| name == program))
 }
 
+/// Whether a program builds programs of every language, as `make` does.
+#[must_use]
+pub fn builds_everywhere(program: &str) -> bool {
+    let mut rows = COMPILED.iter().filter(|row| row.cell(5) == Some("yes"));
+    rows.any(|row| row.list(1).any(|name| name == program))
+}
+
+/// What runs in the end, of an ecosystem.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Final {
+    /// What was compiled, alone.
+    Program,
+    /// The tools of the build as well, some of which may run there.
+    Tools,
+    /// Either: images that build serve for running what others compiled, too.
+    Either,
+    /// The sources, by an interpreter.
+    Interpreted,
+}
+
+/// What runs in the end, of an ecosystem.
+#[must_use]
+pub fn runs(ecosystem: &str) -> Final {
+    let row = COMPILED.get(ecosystem);
+    match row.and_then(|row| row.cell(4)) {
+        Some("program") => Final::Program,
+        Some("tools") => Final::Tools,
+        Some("either") => Final::Either,
+        _ => Final::Interpreted,
+    }
+}
+
 /// Whether an environment variable is read by the tools of the build alone.
 #[must_use]
 pub fn is_build_variable(ecosystem: &str, name: &str) -> bool {
@@ -84,6 +116,16 @@ mod tests {
         assert!(!is_build_variable("rust", "CGO_ENABLED"));
         assert!(!is_build_variable("python", "DEBIAN_FRONTEND"));
         assert!(!is_build_variable("ruby", "DEBIAN_FRONTEND"));
+        assert_eq!(
+            ["go", "php", "java", "node"].map(runs),
+            [
+                Final::Program,
+                Final::Tools,
+                Final::Either,
+                Final::Interpreted
+            ]
+        );
+        assert!(builds_everywhere("make") && !builds_everywhere("cargo"));
         assert!(is_compiler("go", "go"));
         assert!(!is_compiler("go", "npm"));
         assert!(!is_compiler("python", "gcc"));

@@ -9,7 +9,7 @@ mod languages;
 
 use std::collections::HashMap;
 
-use super::{Model, Step, join, makefile};
+use super::{Model, Step, below, join, makefile};
 use crate::catalog::compiled;
 use crate::catalog::programs::{self, Role};
 use crate::facts::Files;
@@ -867,6 +867,10 @@ impl Reader<'_, '_> {
     ) -> Option<Vec<Write>> {
         let mut found = Vec::new();
         for form in forms.split(' ') {
+            if form == "prefix" {
+                found.extend(self.prefix(args, frame));
+                continue;
+            }
             let mut form = form;
             // Alternatives that name a variable or the home folder are settled
             // here, the others by the arguments alone.
@@ -1133,8 +1137,13 @@ impl Reader<'_, '_> {
             .as_ref()
             .and_then(|context| self.files.text(context).yes());
         let (Some(context), Some(text)) = (&context, text) else {
+            // `./configure` of sources that the file fetched is what it is named.
+            let build = programs::role(base, None).filter(|row| row.role == Role::Build);
             match context {
                 _ if self.tools > 0 => self.bounded(frame, &mut effect),
+                None if build.is_some() && self.is_fetched(&path) => {
+                    self.bounded(frame, &mut effect);
+                }
                 Some(context) => effect.what = What::Opaque(format!("{context} can't be read")),
                 None => {
                     effect.what =
@@ -1174,6 +1183,38 @@ impl Reader<'_, '_> {
             frame.depth + 1,
             context,
         );
+    }
+
+    /// Whether an earlier command unpacked or cloned something over a path, so
+    /// that it is of sources that nobody has at hand.
+    fn is_fetched(&self, path: &str) -> bool {
+        self.ledger.effects.iter().any(|effect| {
+            let brings = effect.program.as_deref().is_some_and(|program| {
+                let role = programs::role(program, None).map(|row| row.role);
+                program == "git" || matches!(role, Some(Role::Fetch | Role::File))
+            });
+            let covers = |write: &Write| write.tree && below(path, &write.path);
+            brings && effect.writes.iter().any(covers)
+        })
+    }
+
+    /// Where the install target of a build writes, if this is one: below the
+    /// prefix that it is given or was configured with.
+    fn prefix(&self, args: &[Option<String>], frame: &Frame<'_>) -> Option<Write> {
+        if !installs(args) {
+            return None;
+        }
+        let configured = || {
+            let earlier = self.ledger.effects.iter().rev();
+            let mut since = earlier.take_while(|effect| !installs(&effect.args));
+            since.find_map(|effect| Some((prefix_option(&effect.args)?, effect.cwd.clone())))
+        };
+        let own = prefix_option(args).map(|path| (path, frame.cwd.clone()));
+        let (path, cwd) = own
+            .or_else(configured)
+            .unwrap_or_else(|| ("/usr/local".to_owned(), frame.cwd.clone()));
+        let path = join(Some(&cwd), &path)?;
+        Some(Write { path, tree: true })
     }
 
     /// A build step that writes below the working directory.
@@ -1528,7 +1569,9 @@ impl Reader<'_, '_> {
                 };
                 self.project_script(&recipes, "the Makefile", &inner, &mut effect);
             }
-            (None, Some(row)) => self.by_table("make", row, args, frame, &mut effect),
+            (None, Some(row)) => {
+                self.by_table("make", row, args, frame, &mut effect);
+            }
             (None, None) => self.bounded(frame, &mut effect),
         }
         if matches!(effect.what, What::Nothing) && !effect.writes.is_empty() {
@@ -2008,6 +2051,35 @@ fn names_compiler(args: &[Option<String>]) -> bool {
     })
 }
 
+/// Whether a build tool is told to install what it built.
+fn installs(args: &[Option<String>]) -> bool {
+    let mut words = args.iter().flatten();
+    words.any(|word| word == "--install" || word.starts_with("install"))
+}
+
+/// The prefix that a build tool's arguments name.
+fn prefix_option(args: &[Option<String>]) -> Option<String> {
+    const OPTIONS: [&str; 6] = [
+        "--prefix",
+        "--install-prefix",
+        "-DCMAKE_INSTALL_PREFIX",
+        "-DCMAKE_INSTALL_PREFIX:PATH",
+        "DESTDIR",
+        "PREFIX",
+    ];
+    let words: Vec<&str> = args.iter().flatten().map(String::as_str).collect();
+    words.iter().enumerate().find_map(|(at, word)| {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let option = OPTIONS.contains(&name) || name == "prefix";
+        let value = match value {
+            "" if name.starts_with("--") => words.get(at + 1)?,
+            value => value,
+        };
+        let value = value.trim_matches(['"', '\'']);
+        (option && !value.is_empty()).then(|| value.to_owned())
+    })
+}
+
 fn is_recursive(arg: &str) -> bool {
     arg == "--recursive" || (arg.starts_with('-') && !arg.starts_with("--") && arg.contains('R'))
 }
@@ -2071,7 +2143,8 @@ fn apt(args: &[Option<String>], effect: &mut Effect) {
         } else if verb.is_none() {
             verb = Some(word.as_str());
         } else {
-            packages.push(word.clone());
+            // A variable may hold several.
+            packages.extend(word.split_whitespace().map(str::to_owned));
         }
     }
     effect.what = match verb {
@@ -2138,14 +2211,17 @@ fn apk(args: &[Option<String>], effect: &mut Effect) {
         } else if verb.is_none() {
             verb = Some(word);
         } else {
-            packages.push(AptPackage {
-                name: word
-                    .split(['=', '<', '>', '~', '@'])
-                    .next()
-                    .unwrap_or(word)
-                    .to_owned(),
-                word: word.to_owned(),
-            });
+            // A variable may hold several.
+            packages.extend(word.split_whitespace().map(|word| {
+                AptPackage {
+                    name: word
+                        .split(['=', '<', '>', '~', '@'])
+                        .next()
+                        .unwrap_or(word)
+                        .to_owned(),
+                    word: word.to_owned(),
+                }
+            }));
         }
     }
     effect.what = match verb {
@@ -2287,4 +2363,30 @@ fn is_bundle_of(arg: &str, option: &str) -> bool {
         && !arg.starts_with("--")
         && arg.chars().skip(1).all(char::is_alphabetic)
         && arg.contains(&option[1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<Option<String>> {
+        text.split(' ').map(|word| Some(word.to_owned())).collect()
+    }
+
+    #[test]
+    fn where_builds_install() {
+        for (text, prefix) in [
+            ("--prefix=/usr", Some("/usr")),
+            ("--prefix /opt/x --enable-shared", Some("/opt/x")),
+            ("install prefix=/usr", Some("/usr")),
+            ("-B build -DCMAKE_INSTALL_PREFIX:PATH=/opt", Some("/opt")),
+            ("install DESTDIR=/stage", Some("/stage")),
+            ("--enable-prefix", None),
+            ("install", None),
+        ] {
+            assert_eq!(prefix_option(&words(text)).as_deref(), prefix, "{text}");
+        }
+        assert!(installs(&words("--install build")) && installs(&words("-j install-strip")));
+        assert!(!installs(&words("all")));
+    }
 }

@@ -524,6 +524,13 @@ impl<'a> Model<'a> {
     }
 }
 
+/// Whether a path is a folder or below it; both absolute.
+#[must_use]
+pub fn below(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// `path` from `workdir`, cleaned; `None` when a relative path has no known
 /// folder to start from.
 #[must_use]

@@ -280,7 +280,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
     let Proposals {
         mut rewrites,
         refusals,
-        fates: _,
+        ..
     } = proposals;
     // A stable sort: within a grade the order of the rules stands.
     rewrites.sort_by_key(|rewrite| std::cmp::Reverse(rewrite.safety()));

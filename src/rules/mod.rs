@@ -202,15 +202,20 @@ pub struct Proposals {
     /// What was looked at and left alone.
     pub refusals: Vec<Refusal>,
     /// What becomes of each effect of the last stage, where a rewrite takes
-    /// that apart.
+    /// that apart and it is asked for.
     pub fates: Vec<Fate>,
+    /// Whether the fates are asked for: only an explanation has a use for them.
+    pub explains: bool,
 }
 
 impl Proposals {
     /// What all rules say of one file.
     #[must_use]
     pub fn of(cx: &Context<'_>) -> Self {
-        let mut out = Self::default();
+        let mut out = Self {
+            explains: true,
+            ..Self::default()
+        };
         for rule in all() {
             rule.propose(cx, &mut out);
         }

@@ -6,9 +6,9 @@ use super::commands::{self, Stands};
 use super::{Context, Obstacle, Outcome, apt, open, users};
 use crate::catalog::alpine::{self, DebianOnly};
 use crate::catalog::{bases, variants};
-use crate::model::effects::{self, Ledger};
+use crate::model::effects::{self, Ledger, Write};
 use crate::model::musl::{self, Answer, Processor, Question};
-use crate::model::{Base, runtime};
+use crate::model::{Base, below, runtime};
 use crate::syntax::shell::Command;
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
@@ -593,6 +593,19 @@ fn at_run_time(work: &mut Work<'_, '_>, stage: usize, ledger: &Ledger) -> Outcom
     };
     for (line, why) in &demand.unknown {
         work.caveat(format!("line {line}: {why}"));
+    }
+    for unseen in &demand.unseen {
+        let compiled = ledger.effects.iter().any(|effect| {
+            let covers = |w: &Write| w.path == unseen.path || (w.tree && below(&unseen.path, &w.path));
+            effect.compiles() && effect.writes.iter().any(covers)
+        });
+        if !compiled {
+            return Err(Obstacle::new(
+                span(unseen.line),
+                "sys.binary",
+                format!("{}, so that whether it runs on musl is not known", unseen.why()),
+            ));
+        }
     }
     for wanted in &demand.demands {
         let at = span(wanted.line);

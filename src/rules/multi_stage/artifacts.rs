@@ -1,5 +1,7 @@
 //! Which paths the final stage copies from the build stage.
 
+pub(super) use crate::model::below;
+
 use super::{Outcome, Shape, Subject, short};
 use crate::rules::Missing;
 use crate::model::effects::{Effect, SITE_PACKAGES, What, Write};
@@ -100,14 +102,6 @@ const BASE_FOLDERS: [&str; 30] = [
     "/usr/local/include", "/usr/local/lib", "/usr/local/sbin", "/usr/local/share", "/usr/sbin",
     "/usr/share", "/var", "/var/lib", "/var/run",
 ];
-
-pub(super) fn below(path: &str, folder: &str) -> bool {
-    path == folder
-        || folder == "/"
-        || path
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
-}
 
 pub(super) fn place(path: &str) -> Place {
     if CACHES.iter().any(|cache| below(path, cache)) || path.contains("/.cache/pip") {

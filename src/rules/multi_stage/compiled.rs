@@ -89,28 +89,67 @@ pub(super) fn haskell(subject: &Subject<'_, '_>, _: &Sources) -> Outcome<Shape> 
     Ok(shape)
 }
 
+/// What compilers are told in a stage.
+struct Flags<'s> {
+    /// The compilers and build tools that run.
+    programs: Vec<&'s str>,
+    /// The words of their arguments, and of the variables that they read.
+    words: Vec<String>,
+}
+
+impl<'s> Flags<'s> {
+    fn of(subject: &'s Subject<'_, '_>) -> Self {
+        let mut words: Vec<String> = Vec::new();
+        let effects = subject.ledger.effects.iter();
+        let compilers: Vec<&Effect> = effects.filter(|e| compiles_it(subject, e)).collect();
+        for arg in compilers.iter().flat_map(|effect| effect.args.iter().flatten()) {
+            words.extend(arg.split([' ', '=', ',']).map(str::to_owned));
+        }
+        let file = subject.cx.file;
+        for step in &subject.stage.steps {
+            let it = subject.instruction(step.instruction);
+            if it.keyword != Keyword::Env {
+                continue;
+            }
+            for pair in it.pairs(file.source(), file.escape()) {
+                if compiled::is_build_variable(subject.ecosystem.name, &pair.key) {
+                    let value = pair.value.as_deref().unwrap_or_default().to_owned();
+                    words.extend(value.trim_matches('"').split(' ').map(str::to_owned));
+                }
+            }
+        }
+        let programs = compilers.iter().filter_map(|effect| effect.program.as_deref());
+        Self {
+            programs: super::unique(programs),
+            words,
+        }
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.words.iter().any(|word| word == flag)
+    }
+}
+
 pub(super) fn native(subject: &Subject<'_, '_>, sources: &Sources) -> Outcome<Shape> {
     let mut shape = common(subject)?;
-    let text = String::from_utf8_lossy(subject.cx.file.source());
-    let links = text.contains("-static") && !text.contains("-static-lib");
-    if links {
+    let build = Flags::of(subject);
+    if build.has("-static") {
         return Ok(shape);
     }
-    let cplusplus = text.contains("g++")
-        || text.contains("clang++")
-        || text.contains("cmake")
-        || sources.mentions("CXX").is_some()
-        || text.contains("make");
+    // What builds by a plan of its own may build C++.
+    let c_alone = ["gcc", "cc", "clang", "cpp", "gfortran", "ar", "strip", "ld", "ranlib", "nm"];
+    let cplusplus = build.programs.iter().any(|program| !c_alone.contains(program))
+        || sources.mentions("CXX").is_some();
     if subject.image == "gcc" {
         // GCC's own libraries are newer than the distribution's.
         let mut names = vec!["libgcc_s.so.1"];
         if cplusplus {
             names.push("libstdc++.so.6");
         }
-        if text.contains("-fopenmp") || sources.mentions("openmp").is_some() {
+        if build.has("-fopenmp") || sources.mentions("openmp").is_some() {
             names.push("libgomp.so.1");
         }
-        if text.contains("gfortran") {
+        if build.programs.contains(&"gfortran") {
             names.extend(["libgfortran.so.5", "libquadmath.so.0"]);
         }
         let artifacts = shape.artifacts.get_or_insert_default();
@@ -237,7 +276,7 @@ fn is_compilation(ecosystem: &str, effect: &Effect) -> bool {
     program.is_some_and(|program| {
         compiled::is_compiler(ecosystem, program)
             // `make` and its like build programs of every language.
-            || (effect.what == What::Writes && compiled::is_compiler("native", program))
+            || (effect.what == What::Writes && compiled::builds_everywhere(program))
     })
 }
 
@@ -299,6 +338,10 @@ pub(super) fn common_of(
     }
     for artifact in &mut found {
         owners(subject, artifact);
+    }
+    // The loader finds libraries there by its cache alone.
+    if found.iter().any(|a| a.path == "/usr/local") && matches!(subject.family, "debian" | "ubuntu") {
+        shape.after_copies.push("ldconfig".to_owned());
     }
     let compilers: Vec<&str> = super::unique(
         subject
@@ -395,16 +438,21 @@ fn run_programs(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome
             .map(String::as_str)
             .chain(base.iter().copied())
             .chain(SYSTEM_PATH);
-        let known = subject.last.provides(subject.codename, command) == Some(true) || is_plain(command);
-        let mut made = folders.filter_map(|folder| {
-            let full = format!("{folder}/{command}");
-            let (effect, exact) = writer(subject, &full)?;
-            // That a compiler installs programs there is no word on one that
-            // every image has.
-            (exact || (compiles_it(subject, effect) && !known)).then_some((folder, full, effect))
+        let makers: Vec<(&str, String, &Effect, bool)> = folders
+            .filter_map(|folder| {
+                let full = format!("{folder}/{command}");
+                let (effect, exact) = writer(subject, &full)?;
+                Some((folder, full, effect, exact))
+            })
+            .collect();
+        // That a compiler installs programs somewhere is no word on one that
+        // the image or a package has.
+        let there = provided(subject, demand, line);
+        let made = makers.into_iter().find(|(_, _, effect, exact)| {
+            *exact || (there.is_err() && compiles_it(subject, effect))
         });
-        let Some((folder, full, effect)) = made.next() else {
-            provided(subject, demand, line)?;
+        let Some((folder, full, effect, _)) = made else {
+            there?;
             continue;
         };
         let reason = copied(&full, effect);
@@ -450,8 +498,13 @@ fn provided(
         _ => false,
     });
     let in_full = crate::catalog::commands::in_full(command, subject.codename).is_some();
+    // Ubuntu's base is Debian's and more.
+    let essential = subject.family == "ubuntu"
+        && ["bullseye", "bookworm", "trixie"]
+            .iter()
+            .all(|release| crate::catalog::commands::in_slim(command, release) == Some(true));
     // On one and the same distribution, what its packages don't bring is there.
-    if is_plain(command) || installs || in_full {
+    if is_plain(command) || installs || in_full || essential {
         return Ok(());
     }
     subject.refuse(
@@ -485,10 +538,22 @@ fn written(subject: &Subject<'_, '_>, found: &mut Vec<Artifact>) -> Outcome<()> 
             let reason = format!("line {}: {path} is copied: `{}` writes it", effect.line, short(&effect.text));
             if compiler {
                 // Libraries and data of an installed program lie beside it.
-                let installed = path == "/usr/local" && found.iter().any(|a| below(&a.path, path));
-                if installed && subject.image != "gcc" {
+                let runs = || found.iter().any(|a| below(&a.path, path));
+                let nothing_else = !toolchain.iter().any(|folder| below(folder, path));
+                if path == "/usr/local" && subject.image != "gcc" && (nothing_else || runs()) {
                     add(found, path.to_owned(), true, reason);
                     continue;
+                }
+                let own = below(path, &effect.cwd);
+                if matches!(path, "/" | "/usr") && !own {
+                    return subject.advise(
+                        effect.span,
+                        format!(
+                            "`{}` installs below {path}, among the base image's own files",
+                            short(&effect.text)
+                        ),
+                        "let it install below /usr/local or a folder of its own (--prefix)",
+                    );
                 }
                 // Of what it writes elsewhere, all that is not the toolchain's.
                 let own = below(path, &effect.cwd)

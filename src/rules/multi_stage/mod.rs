@@ -19,13 +19,14 @@ mod ruby;
 use self::base::{Draft, Last};
 use self::compiled::libraries_of;
 use super::{Context, Fate, Meta, Proposals, Refusal, Rewrite, Rule, Safety, Verdict, short};
+use crate::catalog::compiled::{Final, runs};
 use crate::catalog::{self, Kind, bases};
-use crate::model::effects::{Effect, Ledger, What};
+use crate::model::effects::{Effect, Ledger, What, Write};
 use crate::model::pins::{NotPinned, codename_pin, official};
 use crate::image::Reference;
 use crate::model::runtime::Runtime;
 use crate::model::sources::Sources;
-use crate::model::{Base, ImageUse, Stage};
+use crate::model::{Base, ImageUse, Stage, below};
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
 
@@ -144,7 +145,7 @@ impl Rule for MultiStage {
         let Some(ecosystem) = ecosystem(settings.ecosystem) else {
             return;
         };
-        match propose(cx, stage, image, ecosystem) {
+        match propose(cx, stage, image, ecosystem, out.explains) {
             Ok(Some((rewrite, fates))) => {
                 out.rewrites.push(rewrite);
                 out.fates = fates;
@@ -282,13 +283,6 @@ static ECOSYSTEMS: [Ecosystem; 17] = [
     },
 ];
 
-/// Those whose final image has the build's tools as well: they say themselves
-/// which of them may run there.
-const WITH_TOOLS: [&str; 5] = ["elixir", "erlang", "perl", "php", "ruby"];
-
-/// Those whose images serve for running as well as for compiling.
-const COMPILING: [&str; 3] = ["dotnet", "java", "native"];
-
 fn ecosystem(name: &str) -> Option<&'static Ecosystem> {
     ECOSYSTEMS.iter().find(|ecosystem| ecosystem.name == name)
 }
@@ -298,6 +292,7 @@ fn propose(
     stage: &Stage,
     image: &ImageUse,
     ecosystem: &'static Ecosystem,
+    explains: bool,
 ) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
     let Ok(reference) = &image.reference else {
         return Ok(None);
@@ -362,7 +357,7 @@ fn propose(
         return Ok(None);
     };
     // What only runs a program that others compiled is not split.
-    if COMPILING.contains(&ecosystem.name) && !compiled::compiles(ecosystem.name, ledger, runtime) {
+    if runs(ecosystem.name) == Final::Either && !compiled::compiles(ecosystem.name, ledger, runtime) {
         return Ok(None);
     }
     let last = match (ecosystem.last)(&draft) {
@@ -401,7 +396,7 @@ fn propose(
         }
         (Err(_), None) => {}
     }
-    let (mut rewrite, fates) = match split(&subject, edits)? {
+    let (mut rewrite, fates) = match split(&subject, edits, explains)? {
         Some(split) => split,
         None if several => return Ok(None),
         None => {
@@ -457,12 +452,13 @@ pub(super) struct Shape {
 }
 
 /// The split; none where the stage's image is the final one already and it
-/// leaves nothing behind.
+/// leaves nothing behind. The fates of the effects only where they are asked for.
 fn split(
     subject: &Subject<'_, '_>,
     mut edits: Vec<Edit>,
+    explains: bool,
 ) -> Outcome<Option<(Rewrite, Vec<Fate>)>> {
-    if !WITH_TOOLS.contains(&subject.ecosystem.name) {
+    if runs(subject.ecosystem.name) != Final::Tools {
         compiled::compiles_at_run_time(subject)?;
     }
     preconditions(subject)?;
@@ -542,7 +538,10 @@ fn split(
     for caveat in moves.into_iter().chain(sources.caveats.clone()) {
         rewrite.caveat(caveat);
     }
-    let fates = fates(subject, &shape, &packages, &artifacts);
+    let fates = match explains {
+        true => fates(subject, &shape, &packages, &artifacts),
+        false => Vec::new(),
+    };
     Ok(Some((rewrite, fates)))
 }
 
@@ -715,7 +714,7 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
         return subject.refuse(subject.line_span(*line), why.clone());
     }
     for unseen in &runtime.unseen {
-        if !compiled::makes(subject, &unseen.path) {
+        if !compiled::makes(subject, &unseen.path) && !fetched(subject, &unseen.path) {
             return subject.refuse(subject.line_span(unseen.line), unseen.why());
         }
     }
@@ -726,6 +725,20 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a RUN of an interpreted program may bring what is at a path: its
+/// whole folder is copied, so what was there before is there after.
+fn fetched(subject: &Subject<'_, '_>, path: &str) -> bool {
+    let interpreted = matches!(runs(subject.ecosystem.name), Final::Interpreted | Final::Tools);
+    let whole = interpreted
+        && artifacts::workdirs(subject).iter().any(|dir| below(path, dir));
+    let brings = |effect: &Effect| {
+        let run = subject.instruction(effect.instruction).keyword == Keyword::Run;
+        let covers = |write: &Write| write.path == path || (write.tree && below(path, &write.path));
+        run && !artifacts::trivial(effect) && effect.writes.iter().any(covers)
+    };
+    whole && subject.ledger.effects.iter().any(brings)
 }
 
 /// Each user that USER or `--chown` names is in the slim image or made here.
