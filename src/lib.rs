@@ -24,8 +24,9 @@
 //! | [`report`] | the only `Serialize` types, and the renderers | all above |
 //!
 //! Everything up to here is pure: no file system, network, environment,
-//! process or clock. The edges do I/O: [`discover`], [`context`], [`registry`], [`apply`],
-//! [`verify`] (which builds before and after, and compares).
+//! process or clock. The edges do I/O: [`settings`], [`discover`],
+//! [`context`], [`registry`], [`apply`], [`verify`] (which builds before and
+//! after, and compares).
 
 pub mod catalog;
 pub mod facts;
@@ -43,4 +44,5 @@ pub mod apply;
 pub mod context;
 pub mod discover;
 pub mod registry;
+pub mod settings;
 pub mod verify;

@@ -177,11 +177,9 @@ fn only_reports_serialize_and_only_the_binary_uses_anyhow() {
             assert!(!text.contains("Serialize"), "{}", path.display());
         }
     }
-    for layer in LAYERS
-        .iter()
-        .map(|(layer, _)| *layer)
-        .chain(["apply", "context", "discover", "registry", "verify"])
-    {
+    for layer in LAYERS.iter().map(|(layer, _)| *layer).chain([
+        "apply", "context", "discover", "registry", "settings", "verify",
+    ]) {
         for (path, text) in sources(layer) {
             assert!(!text.contains("anyhow"), "{}", path.display());
         }

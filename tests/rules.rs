@@ -108,6 +108,7 @@ fn run(case: &Path, text: Vec<u8>, expect: &toml::Table) -> Plan {
             registries: listed(expect, "allow-registry"),
             classes: listed(expect, "allow-class"),
             images: listed(expect, "allow-image"),
+            also: Vec::new(),
         },
         ..Options::default()
     };

@@ -97,6 +97,9 @@ pub struct Policy {
     /// Images without a tag (`node`, `ghcr.io/owner/name`), or all below a path
     /// (`ghcr.io/owner/*`); these are let in whatever their registry and class.
     pub images: Vec<String>,
+    /// Other people's policies, which hold as well: what one of them does not
+    /// let in is out.
+    pub also: Vec<Policy>,
 }
 
 /// The policy that lets everything in.
@@ -104,12 +107,17 @@ pub static OPEN: Policy = Policy {
     registries: Vec::new(),
     classes: Vec::new(),
     images: Vec::new(),
+    also: Vec::new(),
 };
 
 impl Policy {
     /// Whether it lets everything in.
     #[must_use]
     pub fn is_open(&self) -> bool {
+        self.says_nothing() && self.also.iter().all(Self::is_open)
+    }
+
+    fn says_nothing(&self) -> bool {
         self.registries.is_empty() && self.classes.is_empty() && self.images.is_empty()
     }
 
@@ -129,7 +137,15 @@ impl Policy {
     /// What the policy has against an image; None where it lets it in.
     #[must_use]
     pub fn violation(&self, reference: &Reference, class: &Class) -> Option<String> {
-        if self.is_open() || self.names(reference) {
+        let others = || {
+            let mut also = self.also.iter();
+            also.find_map(|policy| policy.violation(reference, class))
+        };
+        self.own_violation(reference, class).or_else(others)
+    }
+
+    fn own_violation(&self, reference: &Reference, class: &Class) -> Option<String> {
+        if self.says_nothing() || self.names(reference) {
             return None;
         }
         let name = reference.familiar_name();
@@ -239,5 +255,12 @@ mod tests {
             ..Policy::default()
         };
         assert!(check(&images, "node:20") && !check(&images, "python:3"));
+        // Both of two policies hold, and neither list of images opens the other.
+        let both = Policy {
+            also: vec![images],
+            ..classes
+        };
+        assert!(check(&both, "node:20") && !check(&both, "python:3"));
+        assert!(!check(&both, "ghcr.io/own/x:1"));
     }
 }

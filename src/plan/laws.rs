@@ -3,8 +3,11 @@
 
 use crate::image::Reference;
 use crate::model::{Base, Model};
+use crate::rules;
 use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
-use crate::text::EditSet;
+use crate::text::{EditSet, Span};
+
+use super::Unused;
 
 /// Law 2: the output parses, and what was not edited is as it was.
 pub(super) fn still_valid(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), String> {
@@ -171,9 +174,20 @@ fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
     Ok(())
 }
 
-/// Rules (empty: all), the reason, and the lines that it is about (`None`: the
-/// whole file).
-type Suppression = (Vec<String>, String, Option<(usize, usize)>);
+/// A comment that suppresses rules.
+struct Suppression {
+    comment: Span,
+    /// The rules, each with whether it had something to suppress; all rules
+    /// where there is none.
+    rules: Vec<(String, bool)>,
+    /// Whether anything was suppressed.
+    used: bool,
+    reason: String,
+    /// The lines that it is about; `None`: the whole file.
+    lines: Option<(usize, usize)>,
+    /// What is wrong with it, where it says nothing that is understood.
+    fault: Option<String>,
+}
 
 /// What the file's own comments ask to be left alone.
 pub(super) struct Suppressions {
@@ -182,14 +196,51 @@ pub(super) struct Suppressions {
 
 impl Suppressions {
     /// The reason given, where the rule is suppressed on that line.
-    pub(super) fn reason(&self, rule: &str, line: usize) -> Option<String> {
-        self.rows
-            .iter()
-            .find(|(rules, _, lines)| {
-                (rules.is_empty() || rules.iter().any(|r| r == rule))
-                    && lines.is_none_or(|(first, last)| (first..=last).contains(&line))
-            })
-            .map(|(_, why, _)| why.clone())
+    pub(super) fn reason(&mut self, rule: &str, line: usize) -> Option<String> {
+        let mut reason = None;
+        for row in &mut self.rows {
+            let about = row.fault.is_none()
+                && row
+                    .lines
+                    .is_none_or(|(first, last)| (first..=last).contains(&line));
+            let every = row.rules.is_empty();
+            let named = row.rules.iter_mut().find(|(id, _)| id == rule);
+            match named {
+                Some((_, used)) if about => *used = true,
+                None if about && every => {}
+                _ => continue,
+            }
+            row.used = true;
+            reason.get_or_insert_with(|| row.reason.clone());
+        }
+        reason
+    }
+
+    /// The comments that suppressed nothing, once everything was asked. Only
+    /// rules that ran are judged.
+    pub(super) fn unused(&self, ran: impl Fn(&str) -> bool, everything: bool) -> Vec<Unused> {
+        let mut unused = Vec::new();
+        for row in &self.rows {
+            let mut say = |why: String| {
+                unused.push(Unused {
+                    at: row.comment,
+                    why,
+                });
+            };
+            if let Some(fault) = &row.fault {
+                say(fault.clone());
+            } else if row.rules.is_empty() && !row.used && everything {
+                say("it suppresses nothing: no rule has anything to do here".to_owned());
+            }
+            for (id, used) in &row.rules {
+                if rules::find(id).is_none() {
+                    say(format!("there is no rule {id:?}"));
+                } else if !used && ran(id) {
+                    say(format!("{id} has nothing to do here"));
+                }
+            }
+        }
+        unused
     }
 }
 
@@ -199,46 +250,56 @@ pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
     let mut rows = Vec::new();
     let items = file.items();
     for (index, item) in items.iter().enumerate() {
-        let Item::Comment(span) = item else { continue };
-        if memchr::memmem::find(span.of(file.source()), b"dfmigrate:").is_none() {
+        let Item::Comment(comment) = item else {
+            continue;
+        };
+        if memchr::memmem::find(comment.of(file.source()), b"dfmigrate:").is_none() {
             continue;
         }
-        let text = String::from_utf8_lossy(span.of(file.source()));
-        let Some((verb, rest)) = text
-            .trim()
-            .trim_start_matches('#')
-            .trim_start()
-            .strip_prefix("dfmigrate:")
-            .map(|rest| {
-                let rest = rest.trim_start();
-                let end = rest
-                    .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
-                    .unwrap_or(rest.len());
-                rest.split_at(end)
-            })
-        else {
+        let text = String::from_utf8_lossy(comment.of(file.source()));
+        let text = text.trim().trim_start_matches('#').trim_start();
+        let Some(rest) = text.strip_prefix("dfmigrate:") else {
             continue;
         };
+        let rest = rest.trim_start();
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphabetic() && c != '-')
+            .unwrap_or(rest.len());
+        let (verb, rest) = rest.split_at(end);
         let (rules, why) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-            Some((rules, why)) => (
-                rules.split(',').map(|r| r.trim().to_owned()).collect(),
-                why.trim().to_owned(),
-            ),
-            None => (Vec::new(), rest.trim().to_owned()),
+            Some((rules, why)) => {
+                let rules = rules.split(',').map(|rule| (rule.trim().to_owned(), false));
+                (rules.collect(), why)
+            }
+            None => (Vec::new(), rest),
+        };
+        let mut row = Suppression {
+            comment: *comment,
+            rules,
+            used: false,
+            reason: why.trim().to_owned(),
+            lines: None,
+            fault: None,
         };
         match verb {
-            "file-ignore" => rows.push((rules, why, None)),
+            "file-ignore" => {}
             "ignore" => {
-                let next = items[index..].iter().find_map(|item| match item {
+                row.lines = items[index..].iter().find_map(|item| match item {
                     Item::Instruction(it) => Some((it.start_line, it.end_line)),
                     _ => None,
                 });
-                if let Some(lines) = next {
-                    rows.push((rules, why, Some(lines)));
+                if row.lines.is_none() {
+                    row.fault = Some("no instruction comes after it".to_owned());
                 }
             }
-            _ => {}
+            verb => {
+                row.rules.clear();
+                row.fault = Some(format!(
+                    "{verb:?} is nothing that dfmigrate does: write ignore or file-ignore"
+                ));
+            }
         }
+        rows.push(row);
     }
     Suppressions { rows }
 }

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::catalog::{self, Date};
 use crate::facts::Facts;
+use crate::image::Reference;
 use crate::model::Model;
 use crate::model::trust::Policy;
 use crate::rules::{
     self, Context, Mend, Phase, PinOptions, Prefer, Proposals, Refusal, Rewrite, Rule, Safety,
 };
 use crate::syntax::{self, Dockerfile, SyntaxError};
-use crate::text::EditSet;
+use crate::text::{EditSet, Span};
 
 /// What the user wants done.
 #[derive(Clone, Debug)]
@@ -41,6 +42,48 @@ pub struct Options {
     pub templates: BTreeMap<String, String>,
     /// How images are pinned to digests.
     pub pins: PinOptions,
+    /// What holds for some images only.
+    pub images: Vec<ForImage>,
+}
+
+/// What the user wants for the images that a pattern names.
+#[derive(Clone, Debug)]
+pub struct ForImage {
+    /// Matched against the familiar name, with and without its tag.
+    pub pattern: globset::GlobMatcher,
+    /// The rules that leave them alone; all where it is `None`.
+    pub rules: Option<HashSet<String>>,
+    /// The lowest grade that is chosen for them.
+    pub grade: Option<Safety>,
+    /// The variant that is wanted where the last stage stands on one of them;
+    /// the first word counts.
+    pub prefer: Option<Prefer>,
+    /// Why, in the user's words; may be empty.
+    pub reason: String,
+}
+
+impl ForImage {
+    /// Whether an edit at one of `spans` is about such an image.
+    fn is_about(&self, model: &Model<'_>, spans: &[Span]) -> bool {
+        let meets = |a: Span, b: &Span| a.start < b.end && b.start < a.end;
+        model.images.iter().any(|image| {
+            let Ok(reference) = &image.reference else {
+                return false;
+            };
+            let places = [Some(image.span), image.editable.span()];
+            let mut places = places.into_iter().flatten();
+            places.any(|place| spans.iter().any(|span| meets(place, span))) && self.names(reference)
+        })
+    }
+
+    fn names(&self, reference: &Reference) -> bool {
+        self.pattern.is_match(reference.familiar_name())
+            || self.pattern.is_match(reference.familiar())
+    }
+
+    fn leaves(&self, rule: &str) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.contains(rule))
+    }
 }
 
 impl Default for Options {
@@ -55,6 +98,7 @@ impl Default for Options {
             prefer: Prefer::default(),
             templates: BTreeMap::new(),
             pins: PinOptions::default(),
+            images: Vec::new(),
         }
     }
 }
@@ -71,6 +115,17 @@ impl Options {
         };
         selected && !self.ignore.contains(id)
     }
+
+    /// The variant that is wanted for a file.
+    fn preferred(&self, model: &Model<'_>) -> Prefer {
+        let last = model.stages.len().checked_sub(1);
+        let base = last.and_then(|last| model.base_image(last)?.reference.as_ref().ok());
+        let own = base.and_then(|base| {
+            let mut images = self.images.iter();
+            images.find_map(|image| image.prefer.filter(|_| image.names(base)))
+        });
+        own.unwrap_or(self.prefer)
+    }
 }
 
 /// Why a proposal is not done.
@@ -82,6 +137,8 @@ pub enum Reason {
     Conflict(&'static str),
     /// A comment in the file asks for it to be left.
     Suppressed(String),
+    /// The settings say to leave that image, and why (may be empty).
+    Settings(String),
     /// It would break a law: which, and how.
     Breaks(String),
 }
@@ -93,6 +150,10 @@ impl std::fmt::Display for Reason {
             Self::Conflict(rule) => write!(f, "it changes the same lines as {rule}"),
             Self::Suppressed(why) if why.is_empty() => f.write_str("a comment says to leave it"),
             Self::Suppressed(why) => write!(f, "a comment says to leave it: {why}"),
+            Self::Settings(why) if why.is_empty() => {
+                f.write_str("the settings say to leave this image")
+            }
+            Self::Settings(why) => write!(f, "the settings say to leave this image: {why}"),
             Self::Breaks(law) => write!(f, "it would break a law: {law}"),
         }
     }
@@ -107,6 +168,15 @@ pub struct Held {
     pub reason: Reason,
 }
 
+/// A comment that asks for something to be left which nothing would touch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unused {
+    /// The comment.
+    pub at: Span,
+    /// What is wrong with it, in words.
+    pub why: String,
+}
+
 /// What is to be done to one file. Chosen and held are all that was proposed.
 #[derive(Debug)]
 pub struct Plan {
@@ -118,6 +188,8 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// What the rules looked at and left alone.
     pub refusals: Vec<Refusal>,
+    /// Comments that suppress nothing.
+    pub unused: Vec<Unused>,
     /// The edits of the chosen rewrites.
     pub edits: EditSet,
     /// The file after them; equal to `before` when nothing is chosen.
@@ -196,6 +268,7 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
             chosen: Vec::new(),
             held: Vec::new(),
             refusals: Vec::new(),
+            unused: Vec::new(),
             edits: EditSet::default(),
             after,
         };
@@ -205,6 +278,7 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
         mut chosen,
         mut held,
         refusals,
+        unused,
     } = choose(&model, facts, options, phase);
     let mut edits = merged(&chosen);
     let mut after = edits.apply(before.source());
@@ -250,6 +324,7 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
         chosen,
         held,
         refusals,
+        unused,
         edits,
         after,
     }
@@ -259,6 +334,7 @@ struct Choice {
     chosen: Vec<Rewrite>,
     held: Vec<Held>,
     refusals: Vec<Refusal>,
+    unused: Vec<Unused>,
 }
 
 /// Runs the rules and settles grade and conflicts.
@@ -268,7 +344,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
     cx.policy = &options.policy;
     cx.today = options.today;
     cx.mends = &options.mends;
-    cx.prefer = options.prefer;
+    cx.prefer = options.preferred(model);
     cx.templates = Some(&options.templates);
     cx.pins = &options.pins;
     let mut proposals = Proposals::default();
@@ -279,19 +355,31 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
     }
     let Proposals {
         mut rewrites,
-        refusals,
+        mut refusals,
         ..
     } = proposals;
     // A stable sort: within a grade the order of the rules stands.
     rewrites.sort_by_key(|rewrite| std::cmp::Reverse(rewrite.safety()));
-    let suppressed = laws::suppressions(file);
+    let mut suppressed = laws::suppressions(file);
     let mut held = Vec::new();
     let mut eligible: Vec<Rewrite> = Vec::new();
     for rewrite in rewrites {
         let line = file.lines().line(rewrite.at.start);
+        let mut spans = vec![rewrite.at];
+        spans.extend(rewrite.edits.iter().map(|edit| edit.span));
+        let images: Vec<&ForImage> = options
+            .images
+            .iter()
+            .filter(|image| image.is_about(model, &spans))
+            .collect();
+        let left = images.iter().find(|image| image.leaves(rewrite.rule));
+        let grades = images.iter().filter_map(|image| image.grade);
+        let lowest = grades.fold(options.grade, Safety::max);
         let reason = if let Some(why) = suppressed.reason(rewrite.rule, line) {
             Reason::Suppressed(why)
-        } else if rewrite.safety() < options.grade || rewrite.safety() == Safety::Manual {
+        } else if let Some(image) = left {
+            Reason::Settings(image.reason.clone())
+        } else if rewrite.safety() < lowest || rewrite.safety() == Safety::Manual {
             Reason::BelowGrade
         } else {
             eligible.push(rewrite);
@@ -299,6 +387,23 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
         };
         held.push(Held { rewrite, reason });
     }
+    refusals.retain(|refusal| {
+        let line = file.lines().line(refusal.at.start);
+        let settings = || {
+            let mut images = options.images.iter();
+            images.any(|image| image.leaves(refusal.rule) && image.is_about(model, &[refusal.at]))
+        };
+        suppressed.reason(refusal.rule, line).is_none() && !settings()
+    });
+    let ran =
+        |id: &str| rules::find(id).is_some_and(|rule| rule.phase() == phase && options.wants(rule));
+    // A comment for all rules is judged only where one phase knows of all of
+    // them: those of digests run when they are asked for.
+    let everything = phase == Phase::Images
+        && rules::all()
+            .iter()
+            .all(|rule| (rule.phase() == Phase::Images) == options.wants(*rule));
+    let unused = suppressed.unused(ran, everything);
     let clash = |a: &Rewrite, b: &Rewrite| a.edits.merge(&b.edits).is_err();
     let covers = |other: &Rewrite, rewrite: &Rewrite| {
         other.includes.contains(&rewrite.rule) && clash(other, rewrite)
@@ -336,6 +441,7 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
         chosen,
         held,
         refusals,
+        unused,
     }
 }
 

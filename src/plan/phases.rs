@@ -139,6 +139,17 @@ pub(super) fn join(mut first: Plan, second: Plan) -> Plan {
     first.chosen = chosen;
     first.edits = edits;
     first.after = after;
+    // What is wrong with a comment itself was said in the first phase.
+    let of_digests = second.unused.into_iter().map(|mut unused| {
+        unused.at = back(&before, unused.at);
+        unused
+    });
+    for unused in of_digests.collect::<Vec<_>>() {
+        if !first.unused.contains(&unused) {
+            first.unused.push(unused);
+        }
+    }
+    first.unused.sort_by_key(|unused| unused.at.start);
     first.held.extend(second.held.into_iter().map(|mut held| {
         held.rewrite.at = back(&before, held.rewrite.at);
         held

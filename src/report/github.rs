@@ -90,6 +90,12 @@ impl Renderer for GitHub {
             let at = place(plan, held.rewrite.at);
             out.push_str(&command("notice", path, &at, &title, &parts));
         }
+        for unused in &plan.unused {
+            let at = place(plan, unused.at);
+            let title = "unused dfmigrate: ignore";
+            let why = std::slice::from_ref(&unused.why);
+            out.push_str(&command("notice", path, &at, title, why));
+        }
         // GitHub shows ten annotations of a level and step: what is left alone
         // would only hide what is to be done.
         for refusal in plan.refusals.iter().filter(|_| self.all) {

@@ -103,6 +103,8 @@ pub(super) struct File {
     held: Vec<Held>,
     /// What the rules looked at and left alone.
     left_alone: Vec<LeftAlone>,
+    /// Comments of the file that suppress nothing.
+    unused_suppressions: Vec<UnusedSuppression>,
     /// The change as a unified diff, as `git apply` and `patch -p1` take it;
     /// null when there is none.
     diff: Option<String>,
@@ -180,6 +182,8 @@ enum HeldKind {
     Conflict,
     /// A comment in the file asks for it to be left.
     Suppressed,
+    /// The settings say to leave that image.
+    Settings,
     /// It would break a law.
     BreaksLaw,
 }
@@ -197,6 +201,15 @@ struct LeftAlone {
     remedy: Option<String>,
     /// Whether a rewrite that is made does the work of this rule as well.
     superseded: bool,
+}
+
+/// A comment that suppresses nothing.
+#[derive(Serialize, JsonSchema)]
+struct UnusedSuppression {
+    /// The comment.
+    location: Location,
+    /// What is wrong with it.
+    why: String,
 }
 
 /// A half-open range of the file.
@@ -322,6 +335,7 @@ impl<'a> At<'a> {
                     Reason::BelowGrade => HeldKind::BelowGrade,
                     Reason::Conflict(_) => HeldKind::Conflict,
                     Reason::Suppressed(_) => HeldKind::Suppressed,
+                    Reason::Settings(_) => HeldKind::Settings,
                     Reason::Breaks(_) => HeldKind::BreaksLaw,
                 },
                 message: held.reason.to_string(),
@@ -344,6 +358,7 @@ impl File {
                 rewrites: Vec::new(),
                 held: Vec::new(),
                 left_alone: Vec::new(),
+                unused_suppressions: Vec::new(),
                 diff: None,
             };
         };
@@ -372,6 +387,14 @@ impl File {
                     why: refusal.why.clone(),
                     remedy: refusal.remedy.clone(),
                     superseded: plan.supersedes(refusal),
+                })
+                .collect(),
+            unused_suppressions: plan
+                .unused
+                .iter()
+                .map(|unused| UnusedSuppression {
+                    location: at.location(unused.at),
+                    why: unused.why.clone(),
                 })
                 .collect(),
             diff: plan.changes().then(|| {

@@ -94,7 +94,8 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
         .iter()
         .filter(|held| all || !silent(&held.reason))
         .collect();
-    let says = plan.changes() || !held.is_empty() || !plan.refusals.is_empty();
+    let says =
+        plan.changes() || !held.is_empty() || !plan.refusals.is_empty() || !plan.unused.is_empty();
     if !says {
         return out;
     }
@@ -126,6 +127,16 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
         if let Some(remedy) = &refusal.remedy {
             let _ = writeln!(out, "      to have it: {}", one_line(remedy));
         }
+    }
+    for unused in &plan.unused {
+        let line = plan.before.lines().line(unused.at.start);
+        let dim = style::DIM;
+        let _ = writeln!(
+            out,
+            "  unused {dim}[dfmigrate: ignore]{dim:#}  {}:{line}\n      {}",
+            one_line(shown),
+            one_line(&unused.why)
+        );
     }
     if plan.changes() {
         out.push('\n');

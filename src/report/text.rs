@@ -67,6 +67,9 @@ impl Renderer for Concise {
         for it in &plan.chosen {
             row(it.at, it.rule, it.safety().name(), &it.title);
         }
+        for it in &plan.unused {
+            row(it.at, "dfmigrate: ignore", "unused", &it.why);
+        }
         if self.0.all {
             for held in &plan.held {
                 let it = &held.rewrite;

@@ -774,6 +774,7 @@ fn against(bytes: &[u8], text: &str) -> Plan {
         chosen: Vec::new(),
         held: Vec::new(),
         refusals: Vec::new(),
+        unused: Vec::new(),
         after: edits.apply(bytes),
         edits,
         before,

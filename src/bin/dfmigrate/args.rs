@@ -71,26 +71,17 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "diff")]
     pub output_format: Option<OutputFormat>,
 
-    /// Which smaller variant of an image to move to, where it has both
-    #[arg(long, value_enum, default_value_t = Variant::Slim)]
-    pub prefer: Variant,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 
     /// A folder with templates of your own for new stages: node.Dockerfile, go.Dockerfile, …,
     /// with the placeholders of those that `dfmigrate` comes with
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,
 
-    /// The lowest grade that is shown as a change and written
-    #[arg(long, value_enum, default_value_t = Grade::Review)]
-    pub grade: Grade,
-
-    /// Only these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub select: Vec<String>,
-
-    /// Not these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub ignore: Vec<String>,
+    /// Print the settings that hold for each PATH, and do nothing else
+    #[arg(long)]
+    pub show_settings: bool,
 
     /// With --apply: also files with changes that are not committed to git
     #[arg(long, requires = "apply")]
@@ -111,9 +102,9 @@ pub struct Args {
     #[arg(long, requires = "apply")]
     pub allow_read_only: bool,
 
-    /// Threads (0: as many as there are processors)
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
-    pub jobs: usize,
+    /// Threads [default: as many as there are processors]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
 
     /// Also say what was looked at and left alone because something else comes first
     #[arg(short, long)]
@@ -162,7 +153,7 @@ pub struct Registries {
     pub platform: Vec<String>,
 
     /// Doubt digests of images younger than that, such as 3d or 12h
-    #[arg(long, value_name = "AGE", value_parser = age)]
+    #[arg(long, value_name = "AGE", value_parser = dfmigrate::settings::age)]
     pub min_age: Option<SignedDuration>,
 
     /// Also ask that registry, which may be in a private network
@@ -186,18 +177,39 @@ pub struct Registries {
     pub registry_ca: Vec<PathBuf>,
 }
 
-/// A duration in words: `3d`, `12h`, `2 weeks`; a day has 24 hours.
-fn age(text: &str) -> Result<SignedDuration, String> {
-    let span: jiff::Span = text
-        .parse()
-        .map_err(|_| "write a number with a unit, such as 3d, 12h or 2w".to_owned())?;
-    let age = span
-        .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| "write it in weeks, days, hours or minutes".to_owned())?;
-    if age.is_negative() {
-        return Err("an age is not negative".to_owned());
-    }
-    Ok(age)
+/// What is to be planned.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct PlanArgs {
+    /// Which smaller variant of an image to move to, where it has both [default: slim]
+    #[arg(long, value_enum)]
+    pub prefer: Option<Variant>,
+
+    /// The lowest grade that is shown as a change and written [default: review]
+    #[arg(long, value_enum)]
+    pub grade: Option<Grade>,
+
+    /// Only these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub select: Vec<String>,
+
+    /// Not these rules, separated by commas
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+}
+
+/// Which settings files are read.
+#[derive(ClapArgs, Clone, Debug, Default)]
+pub struct SettingsArgs {
+    /// Read the settings from this file, and from no other
+    #[arg(long, value_name = "FILE", conflicts_with = "isolated")]
+    pub config: Option<PathBuf>,
+
+    /// Read no settings file
+    #[arg(long)]
+    pub isolated: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -244,21 +256,8 @@ pub struct Explain {
 
 #[derive(ClapArgs, Debug)]
 pub struct Stream {
-    /// The lowest grade that is taken for a change
-    #[arg(long, value_enum, default_value_t = Grade::Review)]
-    pub grade: Grade,
-
-    /// Which smaller variant of an image to move to, where it has both
-    #[arg(long, value_enum, default_value_t = Variant::Slim)]
-    pub prefer: Variant,
-
-    /// Only these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub select: Vec<String>,
-
-    /// Not these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub ignore: Vec<String>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 
     #[command(flatten)]
     pub policy: Policy,
@@ -267,9 +266,9 @@ pub struct Stream {
     #[arg(long, value_name = "N")]
     pub expect_count: Option<u64>,
 
-    /// Threads (0: as many as there are processors)
-    #[arg(short, long, value_name = "N", default_value_t = 0)]
-    pub jobs: usize,
+    /// Threads [default: as many as there are processors]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
 }
 
 #[derive(ClapArgs, Debug)]
@@ -327,6 +326,9 @@ pub struct Images {
     pub all: bool,
 
     #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    #[command(flatten)]
     pub policy: Policy,
 }
 
@@ -370,6 +372,8 @@ pub struct Catalog {
     pub image: String,
 }
 
+// More than schemas is to come.
+#[allow(clippy::enum_variant_names)]
 #[derive(Subcommand, Debug)]
 pub enum Generate {
     /// The JSON Schema of `--output-format json`
@@ -383,6 +387,8 @@ pub enum Generate {
     },
     /// The JSON Schema of `verify --output-format json`
     VerifySchema,
+    /// The JSON Schema of dfmigrate.toml
+    ConfigSchema,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use dfmigrate::report;
+use dfmigrate::{report, settings};
 
 use crate::args::Generate;
 use crate::exit;
@@ -13,6 +13,7 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
         Generate::ReportSchema { lines: false, .. } => report::report_schema(),
         Generate::ReportSchema { lines: true, .. } => report::report_line_schema(),
         Generate::VerifySchema => dfmigrate::verify::report::schema(),
+        Generate::ConfigSchema => settings::schema(),
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

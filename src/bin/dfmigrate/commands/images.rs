@@ -8,7 +8,9 @@ use dfmigrate::catalog::Date;
 use dfmigrate::facts::NoTrust;
 use dfmigrate::model::Model;
 use dfmigrate::model::identity::{Asking, Concern};
+use dfmigrate::model::trust::Policy;
 use dfmigrate::report::{Form, Row, inventory, inventory_text, visible};
+use dfmigrate::settings::{Flags, Resolver};
 use dfmigrate::{discover, syntax};
 
 use crate::args::{FailOn, Images, ImagesFormat};
@@ -24,18 +26,33 @@ struct Listed {
 
 pub fn run(args: &Images) -> anyhow::Result<u8> {
     let today = super::today()?;
-    let policy = super::policy(&args.policy);
-    let asking = Asking {
-        today,
-        as_of: args.as_of,
-        trust: &NoTrust,
-        policy: &policy,
-    };
+    let mut resolver = Resolver::new(&super::settings::files(&args.settings), &Flags::default())?;
+    super::settings::set_policy(&mut resolver, &args.policy);
+    let as_of = args.as_of;
+    fn asking(policy: &Policy, today: Date, as_of: Option<Date>) -> Asking<'_> {
+        Asking {
+            today,
+            as_of,
+            trust: &NoTrust,
+            policy,
+        }
+    }
     let mut listed = Listed::default();
     if args.paths == [Path::new("-")] && args.files_from.is_none() {
-        listed.add("-", super::stdin()?, &asking);
+        let here = Path::new(".").canonicalize().unwrap_or_default();
+        let settings = resolver
+            .of_folder(&here, &here)
+            .map_err(|error| anyhow!("{error}"))?;
+        listed.add(
+            "-",
+            super::stdin()?,
+            &asking(&settings.options.policy, today, as_of),
+        );
     } else {
-        let found = super::found(&args.paths, args.files_from.as_deref(), 0)?;
+        let mut found = super::found(&args.paths, args.files_from.as_deref(), 0)?;
+        found
+            .sources
+            .retain(|source| super::settings::wanted(source, &resolver));
         for problem in &found.problems {
             listed.failed += 1;
             anstream::eprintln!("dfmigrate: {}", visible(&problem.to_string()));
@@ -45,8 +62,20 @@ pub fn run(args: &Images) -> anyhow::Result<u8> {
             return Ok(exit::NOTHING_FOUND);
         }
         for source in &found.sources {
+            let settings = match super::settings::of(source, &resolver) {
+                Ok(settings) => settings,
+                Err(error) => {
+                    listed.failed += 1;
+                    anstream::eprintln!("dfmigrate: {error}");
+                    continue;
+                }
+            };
             match discover::read(source, discover::MAX_BYTES) {
-                Ok(bytes) => listed.add(&source.shown, bytes, &asking),
+                Ok(bytes) => listed.add(
+                    &source.shown,
+                    bytes,
+                    &asking(&settings.options.policy, today, as_of),
+                ),
                 Err(error) => {
                     listed.failed += 1;
                     anstream::eprintln!(

@@ -9,6 +9,7 @@ pub mod network;
 mod patch_paths;
 pub mod review;
 pub mod rules;
+pub mod settings;
 pub mod stream;
 pub mod verify;
 
@@ -19,12 +20,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use dfmigrate::catalog::Date;
 use dfmigrate::discover::{self, Found};
-use dfmigrate::plan;
-use dfmigrate::report::visible;
-use dfmigrate::rules::{self as catalogue, Prefer, Safety};
-
-use crate::args::{Grade, Variant};
 use dfmigrate::model::trust::Policy;
+use dfmigrate::report::visible;
 
 use crate::args;
 
@@ -48,11 +45,13 @@ pub fn today() -> anyhow::Result<Date> {
 /// The policy of the arguments.
 pub fn policy(args: &args::Policy) -> Policy {
     Policy {
+        also: Vec::new(),
         registries: args.allow_registry.clone(),
         classes: args.allow_class.clone(),
         images: args.allow_image.clone(),
     }
 }
+use dfmigrate::rules as catalogue;
 
 /// What `work` comes to, or why not: a panic in one file is that file's, and the
 /// others go on.
@@ -143,40 +142,6 @@ pub fn templates(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         found.insert(name.to_owned(), text);
     }
     Ok(found)
-}
-
-/// What is to be planned, from the arguments.
-pub fn plan_options(
-    grade: Grade,
-    select: &[String],
-    ignore: &[String],
-    prefer: Variant,
-) -> anyhow::Result<plan::Options> {
-    for id in select.iter().chain(ignore) {
-        if catalogue::find(id).is_none() {
-            let known: Vec<&str> = catalogue::all().iter().map(|rule| rule.meta().id).collect();
-            anyhow::bail!(
-                "there is no rule {id:?}; the rules are {}",
-                known.join(", ")
-            );
-        }
-    }
-    Ok(plan::Options {
-        grade: match grade {
-            Grade::Safe => Safety::Safe,
-            Grade::Review => Safety::Review,
-        },
-        select: select.iter().cloned().collect(),
-        ignore: ignore.iter().cloned().collect(),
-        prefer: match prefer {
-            Variant::Slim => Prefer::Slim,
-            Variant::Alpine => Prefer::Alpine,
-        },
-        templates: BTreeMap::new(),
-        policy: Policy::default(),
-        today: today()?,
-        ..plan::Options::default()
-    })
 }
 
 #[cfg(test)]

@@ -6,13 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use dfmigrate::facts::{Images, NoImages};
-use dfmigrate::image::Reference;
-use dfmigrate::plan;
 use dfmigrate::registry::{
     Cache, Config, LOCK_FILE, Lock, Mode, Policy, Proxies, Registry, Stores, Summary,
 };
 use dfmigrate::report::one_line;
 use dfmigrate::rules;
+use dfmigrate::settings::{self, Resolver};
 
 use crate::args::Registries;
 
@@ -34,20 +33,27 @@ pub enum Network {
 impl Network {
     /// What the arguments and the wanted rules come to; `options` learns how
     /// images are pinned. Nothing is contacted, and no client made.
-    pub fn new(args: &Registries, options: &mut plan::Options) -> anyhow::Result<Self> {
-        options.pins = rules::PinOptions {
-            online: args.online || args.locked,
-            platforms: args.platform.clone(),
-            min_age: args.min_age,
-        };
+    pub fn new(args: &Registries, resolver: &mut Resolver) -> anyhow::Result<Self> {
+        let own = resolver.base().registries.clone();
+        let online = args.online || own.online && !args.offline && !args.locked;
+        resolver.set(|options| {
+            options.pins.online = online || args.locked;
+            if !args.platform.is_empty() {
+                options.pins.platforms.clone_from(&args.platform);
+            }
+            if args.min_age.is_some() {
+                options.pins.min_age = args.min_age;
+            }
+        });
+        let options = &resolver.base().options;
         let asks = |rule: &&dyn rules::Rule| rule.asks_registries() && options.wants(*rule);
-        if !args.online && !rules::all().iter().any(asks) {
+        if !online && !rules::all().iter().any(asks) {
             if args.lock {
                 bail!("--lock has nothing to note: no rule asks registries without --online");
             }
             return Ok(Self::None);
         }
-        let mode = match (args.offline, args.locked, args.online) {
+        let mode = match (args.offline, args.locked, online) {
             (_, true, false) => Mode::Locked,
             (true, false, _) => Mode::Offline,
             _ => Mode::Online,
@@ -55,7 +61,7 @@ impl Network {
         let lock = Lock::read(Path::new(LOCK_FILE))?;
         let registry = Registry::new(Config {
             mode,
-            policy: policy(args)?,
+            policy: policy(args, own)?,
             stores: Stores::from_env(),
             cache: Cache::of_user(),
             lock: lock.clone(),
@@ -173,9 +179,14 @@ fn lines(summary: &Summary) -> Vec<String> {
     lines
 }
 
-fn policy(args: &Registries) -> anyhow::Result<Policy> {
+/// What the user's own file and the arguments allow together.
+fn policy(args: &Registries, own: settings::Registries) -> anyhow::Result<Policy> {
+    let mut authorities = own.authorities;
+    authorities.extend(args.registry_ca.iter().cloned());
     let mut policy = Policy {
-        authorities: args.registry_ca.clone(),
+        allow: own.ask.into_iter().collect(),
+        insecure: own.insecure.into_iter().collect(),
+        authorities,
         proxies: Proxies::from_env(),
         ..Policy::default()
     };
@@ -197,23 +208,23 @@ fn policy(args: &Registries) -> anyhow::Result<Policy> {
         }
         Ok(map)
     };
+    // A flag comes before the file: its mirror is asked first.
     policy.mirrors = pairs(&args.registry_mirror, "--registry-mirror")?;
+    for (registry, hosts) in own.mirrors {
+        policy.mirrors.entry(registry).or_default().extend(hosts);
+    }
     let token_hosts = pairs(&args.token_host, "--token-host")?.into_iter();
-    policy.token_hosts = token_hosts
-        .map(|(registry, hosts)| (registry, hosts.into_iter().collect()))
-        .collect();
+    for (registry, hosts) in token_hosts.chain(own.token_hosts) {
+        policy
+            .token_hosts
+            .entry(registry)
+            .or_default()
+            .extend(hosts);
+    }
     Ok(policy)
 }
 
 /// A registry's host as references write it.
 fn domain(host: &str, flag: &str) -> anyhow::Result<String> {
-    let host = host.to_ascii_lowercase();
-    let reference = Reference::parse(&format!("{host}/x"));
-    let is_host = reference.is_ok_and(|reference| reference.domain() == host);
-    if !is_host {
-        bail!(
-            "{flag} {host:?} is no registry: write its host, with a port if it has one (registry.example.com:5000)"
-        );
-    }
-    Ok(host)
+    settings::registry_host(host).map_err(|why| anyhow::anyhow!("{flag} {why}"))
 }

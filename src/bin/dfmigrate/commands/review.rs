@@ -1,8 +1,9 @@
 //! The review, and `--apply`, `--diff` and `--check`: one plan, many renderings.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use dfmigrate::apply;
@@ -13,6 +14,7 @@ use dfmigrate::plan::{self, Plan};
 use dfmigrate::report::{
     self, Counts, FileReport, Format, Mode, PatchName, Renderer, Run, one_line, syntax_errors,
 };
+use dfmigrate::settings::{Resolver, SettingsError};
 use rayon::prelude::*;
 
 use super::network::Network;
@@ -40,15 +42,21 @@ struct Outcome {
     counts: Counts,
     /// To be written.
     write: Option<Change>,
+    /// What is wrong with its settings.
+    quarrel: Option<Arc<SettingsError>>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
-    let mut options = super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?;
+    let mut resolver = super::settings::resolver(&args.plan)?;
+    super::settings::set_policy(&mut resolver, &args.policy);
     if let Some(dir) = &args.templates {
-        options.templates = super::templates(dir)?;
+        let templates = super::templates(dir)?;
+        resolver.set(|options| options.templates = templates);
     }
-    options.policy = super::policy(&args.policy);
-    let network = Network::new(&args.registries, &mut options)?;
+    let network = Network::new(&args.registries, &mut resolver)?;
+    if args.show_settings {
+        return super::settings::show(args, &resolver);
+    }
     if args.apply && args.registries.online && args.registries.locked {
         bail!(
             "--online --locked compares what registries say with the lock file: leave out --apply, or --online"
@@ -56,13 +64,17 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     }
     let mut renderer = renderer(args);
     if args.paths.iter().any(|path| path == Path::new("-")) {
-        return standard_input(args, &options, &network, renderer.as_mut());
+        return standard_input(args, &resolver, &network, renderer.as_mut());
     }
+    let jobs = args.jobs.or(resolver.base().jobs).unwrap_or(0);
     rayon::ThreadPoolBuilder::new()
-        .num_threads(args.jobs)
+        .num_threads(jobs)
         .build_global()
         .context("can't start the threads")?;
-    let found = super::found(&args.paths, args.files_from.as_deref(), args.jobs)?;
+    let mut found = super::found(&args.paths, args.files_from.as_deref(), jobs)?;
+    found
+        .sources
+        .retain(|source| super::settings::wanted(source, &resolver));
     for problem in &found.problems {
         anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
     }
@@ -91,11 +103,13 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         );
     }
     let mut once = HashSet::new();
+    // Settings that can't be used are said once, for all files below.
+    let mut quarrels = BTreeSet::new();
     for batch in found.sources.chunks(BATCH) {
         network.ahead(args.quiet, |images| {
             batch
                 .par_iter()
-                .for_each(|source| look(source, &options, images));
+                .for_each(|source| look(source, &resolver, images));
         });
         let images = network.images();
         let mut outcomes: Vec<Outcome> = batch
@@ -104,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
                 one(
                     source,
                     args,
-                    &options,
+                    &resolver,
                     base.as_ref(),
                     images,
                     renderer.as_ref(),
@@ -117,6 +131,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         let mut writes = Vec::new();
         let mut text = Vec::new();
         for (source, outcome) in batch.iter().zip(outcomes) {
+            if let Some(error) = &outcome.quarrel
+                && quarrels.insert(error.shown.clone())
+            {
+                anstream::eprintln!("dfmigrate: {error}");
+            }
             anstream::eprint!("{}", outcome.err);
             text.extend(renderer.next(outcome.out));
             total.merge(outcome.counts);
@@ -134,14 +153,17 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// Plans a file for the questions that it asks; what comes of it is not kept.
-fn look(source: &Source, options: &plan::Options, images: &dyn Images) {
+fn look(source: &Source, resolver: &Resolver, images: &dyn Images) {
+    let Ok(settings) = super::settings::of(source, resolver) else {
+        return;
+    };
     let Ok(bytes) = discover::read(source, discover::MAX_BYTES) else {
         return;
     };
     let context = BuildContext::beside(&source.path);
     let facts = Facts::offline(&context).asking(images);
     // A panic is said when the file is planned in earnest.
-    let _ = super::guarded(|| plan::plan(bytes, facts, options));
+    let _ = super::guarded(|| plan::plan(bytes, facts, &settings.options));
 }
 
 /// The renderer that the arguments ask for.
@@ -210,7 +232,7 @@ fn leave_out_repeated(batch: &[Source], outcomes: &mut [Outcome], once: &mut Has
 fn one(
     source: &Source,
     args: &Args,
-    options: &plan::Options,
+    resolver: &Resolver,
     base: Option<&patch_paths::Base>,
     images: &dyn Images,
     renderer: &dyn Renderer,
@@ -235,6 +257,20 @@ fn one(
                 ..Counts::default()
             },
             write: None,
+            quarrel: None,
+        }
+    };
+    let settings = match super::settings::of(source, resolver) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let why = format!(
+                "was left as it is: the settings in {} can't be used",
+                error.shown
+            );
+            return Outcome {
+                quarrel: Some(error),
+                ..failed(&why)
+            };
         }
     };
     let bytes = match discover::read(source, discover::MAX_BYTES) {
@@ -244,7 +280,7 @@ fn one(
     let context = BuildContext::beside(&source.path);
     let planned = super::guarded(|| {
         let facts = Facts::offline(&context).asking(images);
-        plan::plan(bytes, facts, options)
+        plan::plan(bytes, facts, &settings.options)
     });
     match planned {
         Ok(plan) => {
@@ -288,6 +324,7 @@ fn render(
             before: plan.before.source().to_vec(),
             after: plan.after,
         }),
+        quarrel: None,
     }
 }
 
@@ -374,13 +411,24 @@ fn sweep(batch: &[Source]) {
 
 fn standard_input(
     args: &Args,
-    options: &plan::Options,
+    resolver: &Resolver,
     network: &Network,
     renderer: &mut dyn Renderer,
 ) -> anyhow::Result<u8> {
     if args.paths.len() > 1 || args.files_from.is_some() {
         bail!("`-` reads one Dockerfile from standard input: name no other path beside it");
     }
+    // Its settings are those of the folder that it is said to be in.
+    let name = args.stdin_filename.as_deref().unwrap_or(Path::new("-"));
+    let folder = match name.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        Some(folder) => folder,
+        None => Path::new("."),
+    };
+    let folder = folder.canonicalize().unwrap_or_default();
+    let settings = resolver
+        .of_folder(&folder, &folder)
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    let options = &settings.options;
     let bytes = super::stdin()?;
     let before = bytes.clone();
     let beside = args

@@ -55,10 +55,12 @@ enum Input {
 }
 
 pub fn run(args: &Stream) -> anyhow::Result<u8> {
-    let mut options = super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?;
-    options.policy = super::policy(&args.policy);
+    // No line lies in a tree: only the user's own settings hold.
+    let mut resolver = super::settings::resolver(&args.plan)?;
+    super::settings::set_policy(&mut resolver, &args.policy);
+    let options = &resolver.base().options;
     rayon::ThreadPoolBuilder::new()
-        .num_threads(args.jobs)
+        .num_threads(args.jobs.or(resolver.base().jobs).unwrap_or(0))
         .build_global()
         .context("can't start the threads")?;
     let mut input = BufReader::with_capacity(1 << 20, std::io::stdin().lock());
@@ -72,7 +74,7 @@ pub fn run(args: &Stream) -> anyhow::Result<u8> {
         let answers: Vec<String> = batch
             .par_iter()
             .enumerate()
-            .map(|(at, line)| answer(line, count + at as u64 + 1, &options))
+            .map(|(at, line)| answer(line, count + at as u64 + 1, options))
             .collect();
         count += batch.len() as u64;
         for answer in answers {

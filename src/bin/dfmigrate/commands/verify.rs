@@ -13,7 +13,9 @@ use dfmigrate::apply;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
 use dfmigrate::facts::Facts;
+use dfmigrate::plan;
 use dfmigrate::report::{one_line, syntax_errors};
+use dfmigrate::settings::Resolver;
 use dfmigrate::verify::archive::Cache;
 use dfmigrate::verify::behaviour::{self, Question};
 use dfmigrate::verify::builder::{Builder, Flags};
@@ -23,7 +25,7 @@ use dfmigrate::verify::secrets::Secrets;
 use dfmigrate::verify::{self, Outcome, Session, Subject, Verdict, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::args::{Args, Grade, Variant};
+use crate::args::{Args, PlanArgs};
 use crate::exit;
 
 const AFTER: &str = "\
@@ -58,21 +60,8 @@ pub struct Verify {
     #[arg(long, requires = "apply")]
     pub allow_dirty: bool,
 
-    /// Which smaller variant of an image to move to, where it has both
-    #[arg(long, value_enum, default_value_t = Variant::Slim)]
-    pub prefer: Variant,
-
-    /// The lowest grade of the rewrites that are tried
-    #[arg(long, value_enum, default_value_t = Grade::Review)]
-    pub grade: Grade,
-
-    /// Only these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub select: Vec<String>,
-
-    /// Not these rules, separated by commas
-    #[arg(long, value_name = "RULE", value_delimiter = ',')]
-    pub ignore: Vec<String>,
+    #[command(flatten)]
+    pub plan: PlanArgs,
 
     /// Mend what is seen to be missing, in at most N builds, then try smaller rewrites
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "3")]
@@ -258,8 +247,14 @@ impl Watch for Shown<'_> {
 pub fn run(args: &Verify) -> anyhow::Result<u8> {
     let stop = Stop::default();
     on_signals(&stop)?;
-    let options = options(args)?;
-    let found = super::found(&args.paths, args.files_from.as_deref(), args.jobs)?;
+    let resolver = super::settings::resolver(&args.plan)?;
+    let check = args.check_cmd.clone();
+    let check = check.or_else(|| resolver.base().compare.clone());
+    let options = options(args, check)?;
+    let mut found = super::found(&args.paths, args.files_from.as_deref(), args.jobs)?;
+    found
+        .sources
+        .retain(|source| super::settings::wanted(source, &resolver));
     for problem in &found.problems {
         anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
     }
@@ -286,7 +281,7 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         stop: &stop,
         bases: &Mutex::default(),
     };
-    let done = all(&found.sources, args, &options, &session)?;
+    let done = all(&found.sources, args, &options, &resolver, &session)?;
     let files: Vec<File<'_>> = done
         .iter()
         .map(|(at, outcome, written)| File {
@@ -329,12 +324,12 @@ fn on_signals(stop: &Stop) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(args: &Verify) -> anyhow::Result<verify::Options> {
-    let wanted = args.run || args.port.is_some() || args.check_cmd.is_some();
+fn options(args: &Verify, check: Option<String>) -> anyhow::Result<verify::Options> {
+    let wanted = args.run || args.port.is_some() || check.is_some();
     let question = Question {
         port: args.port,
         path: args.path.clone(),
-        check: args.check_cmd.clone(),
+        check,
         time: Duration::from_secs(args.run_timeout),
         env: args.env.clone(),
         command: Vec::new(),
@@ -343,7 +338,8 @@ fn options(args: &Verify) -> anyhow::Result<verify::Options> {
         health: false,
     };
     Ok(verify::Options {
-        plan: super::plan_options(args.grade, &args.select, &args.ignore, args.prefer)?,
+        // Each file has its own.
+        plan: plan::Options::default(),
         flags: Flags {
             build_args: args.build_arg.clone(),
             target: args.target.clone(),
@@ -401,6 +397,7 @@ fn all(
     sources: &[Source],
     args: &Verify,
     options: &verify::Options,
+    resolver: &Resolver,
     session: &Session<'_>,
 ) -> anyhow::Result<Done> {
     let bars = (args.progress == Progress::Auto && std::io::stderr().is_terminal())
@@ -420,7 +417,7 @@ fn all(
                     let result = if session.stop.asked() {
                         None
                     } else {
-                        Some(one(source, args, options, session, bars))
+                        Some(one(source, args, options, resolver, session, bars))
                     };
                     if to.send((at, result)).is_err() {
                         return;
@@ -510,9 +507,16 @@ fn one(
     source: &Source,
     args: &Verify,
     options: &verify::Options,
+    resolver: &Resolver,
     session: &Session<'_>,
     bars: Option<&MultiProgress>,
 ) -> Result<Outcome, String> {
+    let settings = super::settings::of(source, resolver)
+        .map_err(|error| format!("was left as it is: its settings can't be used: {error}"))?;
+    let options = &verify::Options {
+        plan: settings.options.clone(),
+        ..options.clone()
+    };
     let bytes = discover::read(source, discover::MAX_BYTES).map_err(|error| error.to_string())?;
     let context = match &args.context {
         Some(folder) => BuildContext::new(folder, Some(&source.path)),
@@ -602,10 +606,7 @@ impl Verify {
         all.paths.clone_from(&args.paths);
         all.files_from.clone_from(&args.files_from);
         all.allow_dirty = args.allow_dirty;
-        all.grade = args.grade;
-        all.prefer = args.prefer;
-        all.select.clone_from(&args.select);
-        all.ignore.clone_from(&args.ignore);
+        all.plan.clone_from(&args.plan);
         all
     }
 }
