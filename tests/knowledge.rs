@@ -37,21 +37,21 @@ fn every_table_is_canonical() {
 
     let mends = include_str!("../src/catalog/data/mends.tsv");
     let tables = [
-        commands::COMMANDS,
-        libraries::GEM,
-        libraries::HAND,
-        libraries::NPM,
-        libraries::PIP,
-        libraries::PYPI,
-        packages::CLASSES,
-        packages::DEV_BOOKWORM,
-        packages::DEV_BULLSEYE,
-        packages::DEV_TRIXIE,
-        packages::LAYERS,
-        packages::RENAMES,
-        registries::REGISTRIES,
-        variants::VARIANTS,
-        Table::new(mends),
+        &commands::COMMANDS,
+        &libraries::GEM,
+        &libraries::HAND,
+        &libraries::NPM,
+        &libraries::PIP,
+        &libraries::PYPI,
+        &packages::CLASSES,
+        &packages::DEV_BOOKWORM,
+        &packages::DEV_BULLSEYE,
+        &packages::DEV_TRIXIE,
+        &packages::LAYERS,
+        &packages::RENAMES,
+        &registries::REGISTRIES,
+        &variants::VARIANTS,
+        &Table::new(mends),
     ];
     for table in tables {
         let name = table.columns().collect::<Vec<_>>();

@@ -104,12 +104,12 @@ fn a_small_input_gives_these_tables() {
 #[test]
 fn the_tables_are_canonical_and_read_whole() {
     for table in [
-        LINES,
-        DEPRECATED,
-        catalog::origin::ORIGINS,
-        catalog::packages::NAMES,
-        catalog::successor::SUCCESSORS,
-        catalog::traps::TRAPS,
+        &LINES,
+        &DEPRECATED,
+        &catalog::origin::ORIGINS,
+        &catalog::packages::NAMES,
+        &catalog::successor::SUCCESSORS,
+        &catalog::traps::TRAPS,
     ] {
         assert_eq!(table.faults(), Vec::<String>::new());
     }

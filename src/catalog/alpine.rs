@@ -7,23 +7,23 @@ use super::libraries::normalised;
 use super::table::{Row, Table};
 
 /// Debian packages by their names in Alpine.
-pub const PACKAGES: Table = Table::new(include_str!("data/apt_apk.tsv"));
+pub static PACKAGES: Table = Table::new(include_str!("data/apt_apk.tsv"));
 /// Flags of tools that busybox lacks.
-pub const FLAGS: Table = Table::new(include_str!("data/gnu_flags.tsv"));
+pub static FLAGS: Table = Table::new(include_str!("data/gnu_flags.tsv"));
 /// What packages of languages need on Alpine.
-pub const LIBRARIES: Table = Table::new(include_str!("data/apk_libs.tsv"));
+pub static LIBRARIES: Table = Table::new(include_str!("data/apk_libs.tsv"));
 /// PHP's extensions.
-pub const PHP: Table = Table::new(include_str!("data/php_ext.tsv"));
+pub static PHP: Table = Table::new(include_str!("data/php_ext.tsv"));
 /// The signals.
-pub const SIGNALS: Table = Table::new(include_str!("data/signals.tsv"));
+pub static SIGNALS: Table = Table::new(include_str!("data/signals.tsv"));
 /// Packages of languages with compiled parts, and how they do on musl.
-pub const MUSL: Table = Table::new(include_str!("data/musl.tsv"));
+pub static MUSL: Table = Table::new(include_str!("data/musl.tsv"));
 /// Packages with the static libraries of -dev packages.
-pub const STATIC: Table = Table::new(include_str!("data/apk_static.tsv"));
+pub static STATIC: Table = Table::new(include_str!("data/apk_static.tsv"));
 /// Commands and paths of Debian that mean something else on Alpine.
-pub const DEBIAN: Table = Table::new(include_str!("data/debian_only.tsv"));
+pub static DEBIAN: Table = Table::new(include_str!("data/debian_only.tsv"));
 /// Downloads whose programs run on musl as on glibc.
-pub const DOWNLOADS: Table = Table::new(include_str!("data/static_downloads.tsv"));
+pub static DOWNLOADS: Table = Table::new(include_str!("data/static_downloads.tsv"));
 
 /// How sure it is that an Alpine package stands for a Debian one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_tables_are_canonical_and_name_signals() {
         for table in [
-            PACKAGES, FLAGS, LIBRARIES, PHP, SIGNALS, STATIC, MUSL, DEBIAN, DOWNLOADS,
+            &PACKAGES, &FLAGS, &LIBRARIES, &PHP, &SIGNALS, &STATIC, &MUSL, &DEBIAN, &DOWNLOADS,
         ] {
             assert_eq!(table.faults(), Vec::<String>::new());
             assert!(table.size() < 260_000);

@@ -4,7 +4,7 @@ use super::packages::Class;
 use super::table::Table;
 
 /// The packages.
-pub const APK: Table = Table::new(include_str!("data/apk_packages.tsv"));
+pub static APK: Table = Table::new(include_str!("data/apk_packages.tsv"));
 
 /// What an Alpine package is for, and for headers the libraries that stay.
 #[must_use]

@@ -6,10 +6,10 @@ use super::packages;
 use super::table::{NOTHING, Table};
 
 /// The base images.
-pub const BASES: Table = Table::new(include_str!("data/bases.tsv"));
+pub static BASES: Table = Table::new(include_str!("data/bases.tsv"));
 
 /// What interpreters link.
-pub const INTERPRETERS: Table = Table::new(include_str!("data/interpreters.tsv"));
+pub static INTERPRETERS: Table = Table::new(include_str!("data/interpreters.tsv"));
 
 /// Whether the interpreter of an image links the library of a package, so that
 /// each of the image's variants on that release has it.

@@ -5,7 +5,7 @@ use super::release;
 use super::table::Table;
 
 /// Which package brings a command, in each release.
-pub const COMMANDS: Table = Table::new(include_str!("data/commands.tsv"));
+pub static COMMANDS: Table = Table::new(include_str!("data/commands.tsv"));
 
 /// The package that brings a command to `debian:<codename>-slim` or
 /// `buildpack-deps:<codename>`, by the name to install it by.

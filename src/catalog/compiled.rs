@@ -4,7 +4,7 @@
 use super::table::Table;
 
 /// The ecosystems.
-pub const COMPILED: Table = Table::new(include_str!("data/compiled.tsv"));
+pub static COMPILED: Table = Table::new(include_str!("data/compiled.tsv"));
 
 /// Whether a program compiles what that ecosystem's stages are for.
 #[must_use]

@@ -3,7 +3,7 @@
 use super::table::Table;
 
 /// The crates.
-pub const CRATES: Table = Table::new(include_str!("data/crates.tsv"));
+pub static CRATES: Table = Table::new(include_str!("data/crates.tsv"));
 
 /// What a crate links.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@ use super::table::Table;
 use super::{Base, Certainty, release};
 
 /// What a tag stands for that names no distribution.
-pub const DEFAULTS: Table = Table::new(include_str!("data/dotnet.tsv"));
+pub static DEFAULTS: Table = Table::new(include_str!("data/dotnet.tsv"));
 
 /// The version of .NET that a tag names, `8.0` for `8.0.403-bookworm-slim`, and
 /// the rest of it; `None` for a preview, and where it names none.

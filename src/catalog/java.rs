@@ -5,9 +5,9 @@ use super::table::Table;
 use super::{Base, Entry, Kind, aliases, codename_tag, lookup, runtime_tag, slim_tag};
 
 /// How tags name the Java they have.
-pub const JDKS: Table = Table::new(include_str!("data/jdks.tsv"));
+pub static JDKS: Table = Table::new(include_str!("data/jdks.tsv"));
 /// Signs in sources, build files and commands.
-pub const SIGNS: Table = Table::new(include_str!("data/java_signs.tsv"));
+pub static SIGNS: Table = Table::new(include_str!("data/java_signs.tsv"));
 
 /// The image that has runtimes of all vendors' versions.
 const RUNTIMES: &str = "eclipse-temurin";

@@ -7,17 +7,17 @@ use super::packages::{self, Renamed};
 use super::table::{Row, Table};
 
 /// Python's, as collected.
-pub const PIP: Table = Table::new(include_str!("data/runtime_libs.pip.tsv"));
+pub static PIP: Table = Table::new(include_str!("data/runtime_libs.pip.tsv"));
 /// Node's, as collected.
-pub const NPM: Table = Table::new(include_str!("data/runtime_libs.npm.tsv"));
+pub static NPM: Table = Table::new(include_str!("data/runtime_libs.npm.tsv"));
 /// Ruby's, as collected.
-pub const GEM: Table = Table::new(include_str!("data/runtime_libs.gem.tsv"));
+pub static GEM: Table = Table::new(include_str!("data/runtime_libs.gem.tsv"));
 /// Those kept by hand, which go before the collected ones.
-pub const HAND: Table = Table::new(include_str!("data/runtime_libs.hand.tsv"));
+pub static HAND: Table = Table::new(include_str!("data/runtime_libs.hand.tsv"));
 /// Gems that need nothing.
-pub const GEMS: Table = Table::new(include_str!("data/gems.tsv"));
+pub static GEMS: Table = Table::new(include_str!("data/gems.tsv"));
 /// How packages of PyPI come.
-pub const PYPI: Table = Table::new(include_str!("data/pypi.tsv"));
+pub static PYPI: Table = Table::new(include_str!("data/pypi.tsv"));
 
 /// What a package of a language needs at run time, beyond what
 /// `debian:<codename>-slim` has.
@@ -58,17 +58,17 @@ pub enum PypiKind {
 /// What a package of PyPI needs; `None` where that is not known, for the
 /// package or for the release.
 pub fn pip(name: &str, codename: &str) -> Option<Needs> {
-    needs("pip", PIP, &normalised(name), codename)
+    needs("pip", &PIP, &normalised(name), codename)
 }
 
 /// What a package of npm needs; `None` where that is not known.
 pub fn npm(name: &str, codename: &str) -> Option<Needs> {
-    needs("npm", NPM, name, codename)
+    needs("npm", &NPM, name, codename)
 }
 
 /// What a gem needs; `None` where that is not known.
 pub fn gem(name: &str, codename: &str) -> Option<Needs> {
-    needs("gem", GEM, name, codename)
+    needs("gem", &GEM, name, codename)
 }
 
 /// Whether a gem is known to need no library of the system.
@@ -116,7 +116,7 @@ pub fn normalised(name: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn needs(ecosystem: &str, table: Table, name: &str, codename: &str) -> Option<Needs> {
+fn needs(ecosystem: &str, table: &Table, name: &str, codename: &str) -> Option<Needs> {
     let column = packages::column(codename)?;
     if let Some(row) = HAND.find(&[ecosystem, name]) {
         return by_hand(row, column, codename);

@@ -6,9 +6,9 @@ use super::tags::{Entry, group_tags, lookup};
 use super::{Date, Release};
 
 /// The version lines of images.
-pub const LINES: Table = Table::new(include_str!("data/lines.tsv"));
+pub static LINES: Table = Table::new(include_str!("data/lines.tsv"));
 /// The official images with a notice of deprecation.
-pub const DEPRECATED: Table = Table::new(include_str!("data/deprecated.tsv"));
+pub static DEPRECATED: Table = Table::new(include_str!("data/deprecated.tsv"));
 
 /// When something ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

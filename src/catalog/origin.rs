@@ -5,7 +5,7 @@ use super::tags::is_official;
 use crate::image::Reference;
 
 /// Where official images are to be had besides Docker Hub's own namespace.
-pub const ORIGINS: Table = Table::new(include_str!("data/origins.tsv"));
+pub static ORIGINS: Table = Table::new(include_str!("data/origins.tsv"));
 
 /// A copy of an official image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

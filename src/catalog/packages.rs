@@ -5,20 +5,20 @@
 use super::table::Table;
 
 /// The `-dev` packages of bullseye.
-pub const DEV_BULLSEYE: Table = Table::new(include_str!("data/dev_runtime.bullseye.tsv"));
+pub static DEV_BULLSEYE: Table = Table::new(include_str!("data/dev_runtime.bullseye.tsv"));
 /// The `-dev` packages of bookworm.
-pub const DEV_BOOKWORM: Table = Table::new(include_str!("data/dev_runtime.bookworm.tsv"));
+pub static DEV_BOOKWORM: Table = Table::new(include_str!("data/dev_runtime.bookworm.tsv"));
 /// The `-dev` packages of trixie.
-pub const DEV_TRIXIE: Table = Table::new(include_str!("data/dev_runtime.trixie.tsv"));
+pub static DEV_TRIXIE: Table = Table::new(include_str!("data/dev_runtime.trixie.tsv"));
 /// Packages by what they are for.
-pub const CLASSES: Table = Table::new(include_str!("data/apt_classes.tsv"));
+pub static CLASSES: Table = Table::new(include_str!("data/apt_classes.tsv"));
 /// Library packages by their names in each release.
-pub const RENAMES: Table = Table::new(include_str!("data/renames.tsv"));
+pub static RENAMES: Table = Table::new(include_str!("data/renames.tsv"));
 /// Packages of the official Debian bases, and in which layer they come.
-pub const LAYERS: Table = Table::new(include_str!("data/full_vs_slim.tsv"));
+pub static LAYERS: Table = Table::new(include_str!("data/full_vs_slim.tsv"));
 
 /// Names of packages, and which releases have them.
-pub const NAMES: Table = Table::new(include_str!("data/apt_names.tsv"));
+pub static NAMES: Table = Table::new(include_str!("data/apt_names.tsv"));
 
 /// What stays at run time of a `-dev` package.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,9 +98,9 @@ pub(super) fn column(codename: &str) -> Option<usize> {
 /// for the package or for the release.
 pub fn runtime_of(dev: &str, codename: &str) -> Option<RuntimeOf> {
     let table = match codename {
-        "bullseye" => DEV_BULLSEYE,
-        "bookworm" => DEV_BOOKWORM,
-        "trixie" => DEV_TRIXIE,
+        "bullseye" => &DEV_BULLSEYE,
+        "bookworm" => &DEV_BOOKWORM,
+        "trixie" => &DEV_TRIXIE,
         _ => return None,
     };
     let row = table.get(dev)?;

@@ -48,7 +48,7 @@ pub struct Program {
 /// it isn't there.
 #[must_use]
 pub fn role(command: &str, verb: Option<&str>) -> Option<Program> {
-    let of_verb = verb.and_then(|verb| COMMANDS.get(&format!("{command} {verb}")));
+    let of_verb = verb.and_then(|verb| COMMANDS.phrase(&[command, verb]));
     let row = of_verb.or_else(|| COMMANDS.get(command))?;
     let role = match row.cell(1)? {
         "package" => Role::Package,
@@ -125,13 +125,15 @@ pub fn browser_installer(command: &str, operands: &[&str]) -> Option<String> {
 #[must_use]
 pub fn development_server(words: &[&str]) -> Option<&'static str> {
     let text = words.join(" ");
+    let edge = |byte: u8| byte == b' ' || byte == b'/';
+    let starts = |at: &usize| *at == 0 || edge(text.as_bytes()[at - 1]);
+    // Few words of a command begin with a letter that a sign begins with.
+    let places: Vec<usize> = (0..text.len()).filter(starts).collect();
     signs("development")
         .find(|(sign, _)| {
-            text.match_indices(sign).any(|(at, _)| {
-                let before = text[..at].chars().next_back();
-                let after = text[at + sign.len()..].chars().next();
-                let edge = |c: Option<char>| c.is_none_or(|c| c == ' ' || c == '/');
-                edge(before) && edge(after)
+            places.iter().any(|&at| {
+                let rest = text.as_bytes()[at..].strip_prefix(sign.as_bytes());
+                rest.is_some_and(|rest| rest.first().is_none_or(|&byte| edge(byte)))
             })
         })
         .map(|(_, why)| why)

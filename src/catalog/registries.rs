@@ -3,7 +3,7 @@
 use super::table::{NOTHING, Table};
 
 /// One row for each.
-pub const REGISTRIES: Table = Table::new(include_str!("data/registries.tsv"));
+pub static REGISTRIES: Table = Table::new(include_str!("data/registries.tsv"));
 
 /// A public registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

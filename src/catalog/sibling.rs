@@ -1,6 +1,8 @@
 //! From a full image to its slim, Alpine or runtime-only sibling.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use super::codename_tag;
 use super::spelling::{Spellings, insertions, tokens};
@@ -125,7 +127,6 @@ pub fn alpine_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
 /// Says why there is none.
 pub fn runtime_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
     const KIT: &str = "jdk";
-    const RUNTIME: &str = "jre";
     let entry = known(image, tag)?;
     if entry.base.is_none() {
         return Err(NoSibling::UnknownBase);
@@ -157,8 +158,34 @@ pub fn runtime_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
         candidates,
         is_runtime,
         |other| same_base(&entry, other),
-        || tags(image).any(|(tag, other)| is_runtime(&tag, &other)),
+        || has_runtime(image, entry.kind),
     )
+}
+
+/// The word for a runtime without a development kit in tags.
+const RUNTIME: &str = "jre";
+
+/// Whether any tag of an image of that kind, present or gone, names the runtime
+/// alone. Asked of every image that has no such sibling, so the walk over its
+/// tags is made once.
+fn has_runtime(image: &str, kind: Kind) -> bool {
+    static KINDS: RwLock<BTreeMap<&'static str, Vec<Kind>>> = RwLock::new(BTreeMap::new());
+    let Some(image) = super::image(image).map(|info| info.name) else {
+        return false;
+    };
+    let known = KINDS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kinds) = known.get(image) {
+        return kinds.contains(&kind);
+    }
+    drop(known);
+    let runtimes = tags(image).filter(|(tag, _)| tag.split('-').any(|token| token == RUNTIME));
+    let mut kinds: Vec<Kind> = runtimes.map(|(_, entry)| entry.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let found = kinds.contains(&kind);
+    let mut known = KINDS.write().unwrap_or_else(PoisonError::into_inner);
+    known.insert(image, kinds);
+    found
 }
 
 fn known(image: &str, tag: &str) -> Result<Entry, NoSibling> {

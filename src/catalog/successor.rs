@@ -8,7 +8,7 @@ use super::tags::{Base, Certainty, Kind, lookup};
 use super::{Date, codename_tag};
 
 /// Deprecated images and who carries them on.
-pub const SUCCESSORS: Table = Table::new(include_str!("data/successors.tsv"));
+pub static SUCCESSORS: Table = Table::new(include_str!("data/successors.tsv"));
 
 /// What carries on a tag of a deprecated image.
 #[derive(Clone, PartialEq, Eq, Debug)]

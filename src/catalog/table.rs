@@ -1,5 +1,6 @@
 //! A sorted table of tab-separated lines, embedded in the program and searched
-//! as the text that it is: no loading, no index, no allocation.
+//! as the text that it is: no loading. One that is asked often gets an index of
+//! where its lines start.
 //!
 //! The canonical form, which the tests hold every table to:
 //!
@@ -12,16 +13,28 @@
 //! - a cell that is a list separates its items by single spaces.
 
 use std::cmp::Ordering;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering as Memory};
+
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// The cell that says nothing.
 pub const NOTHING: &str = "-";
 
+/// After so many searches a table gets an index: a run over one file asks less
+/// of most tables, and would pay for what it does not use.
+const INDEXED_AFTER: u32 = 32;
+
 /// An embedded table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Table {
     text: &'static str,
     /// Where the first row starts.
     body: usize,
+    /// How often it was searched, up to [`INDEXED_AFTER`].
+    searches: AtomicU32,
+    /// Where each row starts, after [`Self::body`].
+    index: OnceLock<Box<[u32]>>,
 }
 
 /// One line of a table.
@@ -43,32 +56,55 @@ impl Table {
                 body += 1;
             }
         }
-        Self { text, body }
+        Self {
+            text,
+            body,
+            searches: AtomicU32::new(0),
+            index: OnceLock::new(),
+        }
     }
 
     /// The row of a key.
     pub fn get(&self, key: &str) -> Option<Row> {
-        self.find(&[key])
+        self.search(&[key], b"")
     }
 
     /// The row whose key is these parts joined by `:`, without joining them.
     pub fn find(&self, parts: &[&str]) -> Option<Row> {
+        self.search(parts, b":")
+    }
+
+    /// The row whose key is these words joined by blanks, without joining them.
+    pub fn phrase(&self, words: &[&str]) -> Option<Row> {
+        self.search(words, b" ")
+    }
+
+    fn search(&self, parts: &[&str], between: &[u8]) -> Option<Row> {
+        if self.searches.load(Memory::Relaxed) < INDEXED_AFTER {
+            self.searches.fetch_add(1, Memory::Relaxed);
+            return self.search_text(parts, between);
+        }
+        let rows = self.rows();
+        let index = self.index.get_or_init(|| {
+            let ends = memchr_iter(b'\n', rows.as_bytes());
+            let starts = ends.filter_map(|at| u32::try_from(at + 1).ok());
+            let starts = std::iter::once(0).chain(starts);
+            starts.filter(|&at| (at as usize) < rows.len()).collect()
+        });
+        let row = |start: u32| row_at(rows, start as usize).0;
+        let at = index.binary_search_by(|&start| compare(row(start).key(), parts, between));
+        Some(row(index[at.ok()?]))
+    }
+
+    fn search_text(&self, parts: &[&str], between: &[u8]) -> Option<Row> {
         let rows = self.rows();
         let (mut low, mut high) = (0, rows.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let start = rows.as_bytes()[low..middle]
-                .iter()
-                .rposition(|&b| b == b'\n')
-                .map_or(low, |at| low + at + 1);
-            let end = rows.as_bytes()[middle..high]
-                .iter()
-                .position(|&b| b == b'\n')
-                .map_or(high, |at| middle + at);
-            let row = Row {
-                line: &rows[start..end],
-            };
-            match compare(row.key(), parts) {
+            let start =
+                memrchr(b'\n', &rows.as_bytes()[low..middle]).map_or(low, |at| low + at + 1);
+            let (row, end) = row_at(rows, start);
+            match compare(row.key(), parts, between) {
                 Ordering::Equal => return Some(row),
                 Ordering::Less => low = (end + 1).min(high),
                 Ordering::Greater => high = start,
@@ -174,7 +210,8 @@ impl Table {
 impl Row {
     /// The first cell.
     pub fn key(&self) -> &'static str {
-        self.line.split('\t').next().unwrap_or_default()
+        let end = memchr(b'\t', self.line.as_bytes()).unwrap_or(self.line.len());
+        &self.line[..end]
     }
 
     /// All cells, the key first.
@@ -193,20 +230,36 @@ impl Row {
     }
 }
 
-/// Compares a key with the parts joined by `:`.
-fn compare(key: &str, parts: &[&str]) -> Ordering {
-    let joined = parts.iter().enumerate().flat_map(|(at, part)| {
-        let colon = if at == 0 { "" } else { ":" };
-        colon.bytes().chain(part.bytes())
-    });
-    key.bytes().cmp(joined)
+/// The row that starts there, and where it ends.
+fn row_at(rows: &'static str, start: usize) -> (Row, usize) {
+    let end = memchr(b'\n', &rows.as_bytes()[start..]).map_or(rows.len(), |at| start + at);
+    let line = &rows[start..end];
+    (Row { line }, end)
+}
+
+/// Compares a key with the parts, joined by what is between them.
+fn compare(key: &str, parts: &[&str], between: &[u8]) -> Ordering {
+    let mut rest = key.as_bytes();
+    for (at, part) in parts.iter().enumerate() {
+        let joint = if at == 0 { b"" } else { between };
+        for piece in [joint, part.as_bytes()] {
+            let length = rest.len().min(piece.len());
+            let order = rest[..length].cmp(&piece[..length]);
+            // A key that is only the start of the parts is the lesser.
+            if order != Ordering::Equal || length < piece.len() {
+                return order.then(Ordering::Less);
+            }
+            rest = &rest[length..];
+        }
+    }
+    rest.len().cmp(&0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const T: Table = Table::new(
+    static T: Table = Table::new(
         "# source: nowhere\n# note: a note\n# columns: key\tone\ttwo\n\
          a\t1\t-\na:b\t2\tx y\nab\t3\tz\nabc\t4\t-\nb\t5\tq\n",
     );
@@ -214,15 +267,21 @@ mod tests {
     #[test]
     fn finds_every_row_and_nothing_else() {
         assert_eq!(T.faults(), Vec::<String>::new());
-        for row in T.iter() {
-            assert_eq!(T.get(row.key()), Some(row));
+        // By the text at first, then by the index.
+        for round in 0..2 * INDEXED_AFTER {
+            for row in T.iter() {
+                assert_eq!(T.get(row.key()), Some(row), "{round}");
+            }
+            for absent in ["", "0", "aa", "abcd", "c", "a\t1", "-"] {
+                assert_eq!(T.get(absent), None, "{absent:?} {round}");
+            }
+            assert_eq!(T.find(&["a", "b"]), T.get("a:b"));
+            assert_eq!(T.find(&["a", "b"]).map(|row| row.key()), Some("a:b"));
+            assert_eq!(T.phrase(&["a", "b"]), None);
+            assert_eq!(T.find(&["a", ""]), None);
+            assert_eq!(T.find(&[]), None);
         }
-        for absent in ["", "0", "aa", "abcd", "c", "a\t1", "-"] {
-            assert_eq!(T.get(absent), None, "{absent:?}");
-        }
-        assert_eq!(T.find(&["a", "b"]), T.get("a:b"));
-        assert_eq!(T.find(&["a", ""]), None);
-        assert_eq!(T.find(&[]), None);
+        assert!(T.index.get().is_some());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Release;
 use super::table::Table;
 
 /// The traps: `family:release:subject`.
-pub const TRAPS: Table = Table::new(include_str!("data/release_traps.tsv"));
+pub static TRAPS: Table = Table::new(include_str!("data/release_traps.tsv"));
 
 /// Something that a move to a newer release meets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use super::packages::{self, Layer};
 use super::table::{Row, Table};
 
 /// The variants of the official images.
-pub const VARIANTS: Table = Table::new(include_str!("data/image_contents.tsv"));
+pub static VARIANTS: Table = Table::new(include_str!("data/image_contents.tsv"));
 
 const BASE: usize = 1;
 const LIBC: usize = 2;
