@@ -17,6 +17,10 @@ pub struct Pin {
     pub proof: Proof,
     /// The tag asked about stands for images for Windows too, the pin doesn't.
     pub drops_windows: bool,
+    /// Words besides the release that it has more than the tag asked about:
+    /// `apache` of `11-apache-trixie` for `drupal:11`. What a tag leaves open is
+    /// chosen by the image's makers, and may be chosen otherwise later.
+    pub also: Vec<String>,
 }
 
 /// Why two tags name the same image.
@@ -80,7 +84,9 @@ impl fmt::Display for NoPin {
 /// at the same precision: `20-bookworm` for `node:20`, `3.12-slim-trixie` for
 /// `python:3.12-slim`. Where the tag has no version at all (`node`,
 /// `node:slim`) the major version comes in too, where such a tag is there:
-/// `26-trixie`, `26-trixie-slim`.
+/// `26-trixie`, `26-trixie-slim`. Where every tag that names the release says
+/// more than the one asked about, the shortest of those: `11-apache-trixie` for
+/// `drupal:11`; never one with a patch version more.
 ///
 /// In: the short name of an official image, and the tag (`latest` where none is
 /// written).
@@ -105,9 +111,13 @@ pub fn codename_tag(image: &str, tag: &str) -> Result<Pin, NoPin> {
     if spellings.named_in(tag) {
         return Err(NoPin::Named(base));
     }
-    let tag = find(image, tag, &entry, &spellings).ok_or(NoPin::NoAlias(base))?;
+    let (tag, also) = match find(image, tag, &entry, &spellings) {
+        Some(found) => (found, Vec::new()),
+        None => longer(image, tag, &entry, &spellings).ok_or(NoPin::NoAlias(base))?,
+    };
     Ok(Pin {
         tag,
+        also,
         base,
         proof: entry
             .gone
@@ -162,7 +172,69 @@ fn find(image: &str, tag: &str, entry: &Entry, spellings: &Spellings) -> Option<
             }
         }
     }
-    spellings.put_into(&tokens).into_iter().find(same)
+    if let Some(found) = spellings.put_into(&tokens).into_iter().find(same) {
+        return Some(found);
+    }
+    // `stable` of Debian's line of releases, in the place of which it is.
+    let place = tokens
+        .iter()
+        .position(|token| spellings.places.contains(token))?;
+    let with = |text: &String| {
+        let mut tokens = tokens.clone();
+        tokens[place] = text;
+        tokens.join("-")
+    };
+    spellings.texts.iter().map(with).find(same)
+}
+
+/// The tag of the same image that says all that this one says, the release, and
+/// the least else; with the words that are else.
+fn longer(
+    image: &str,
+    tag: &str,
+    entry: &Entry,
+    spellings: &Spellings,
+) -> Option<(String, Vec<String>)> {
+    // A distribution's own tags are as precise as it has releases.
+    if spellings.number.is_some() {
+        return None;
+    }
+    let said = tokens(tag);
+    let numbered = said.iter().any(|word| starts_with_digit(word));
+    let mut found: Vec<(usize, usize, String, Vec<String>)> = Vec::new();
+    for alias in group_tags(image, entry.group) {
+        if !spellings.named_in(&alias)
+            || lookup(image, &alias).is_none_or(|other| other.shared_windows)
+        {
+            continue;
+        }
+        let mut left = said.iter().peekable();
+        let mut more: Vec<&str> = Vec::new();
+        let words = tokens(&alias);
+        for word in &words {
+            if left.next_if(|next| *next == word).is_none() {
+                more.push(word);
+            }
+        }
+        if left.peek().is_some() {
+            continue;
+        }
+        spellings.take_out_of(&mut more);
+        let patch = |word: &&str| word.matches('.').count() > 1;
+        if more.iter().any(patch) {
+            continue;
+        }
+        let version_first = numbered || words.first().is_some_and(|word| starts_with_digit(word));
+        let more: Vec<String> = more.into_iter().map(str::to_owned).collect();
+        let rank = more.len() + usize::from(!version_first) * words.len();
+        found.push((rank, alias.len(), alias, more));
+    }
+    let (.., alias, more) = found.into_iter().min()?;
+    Some((alias, more))
+}
+
+fn starts_with_digit(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 impl Pin {

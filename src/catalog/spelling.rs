@@ -11,6 +11,7 @@ static FAMILIES: &str = include_str!("data/families.tsv");
 struct Family {
     name: &'static str,
     words: Vec<&'static str>,
+    places: Vec<&'static str>,
     templates: Vec<&'static str>,
 }
 
@@ -19,12 +20,13 @@ fn families() -> &'static [Family] {
     TABLE.get_or_init(|| {
         rows(FAMILIES)
             .filter_map(|row| {
-                let [name, words, templates] = row[..] else {
+                let [name, words, places, templates] = row[..] else {
                     return None;
                 };
                 Some(Family {
                     name,
                     words: words.split(' ').collect(),
+                    places: places.split(' ').collect(),
                     templates: templates.split(' ').collect(),
                 })
             })
@@ -36,6 +38,8 @@ fn families() -> &'static [Family] {
 pub(super) struct Spellings {
     /// Words that name the family alone: `alpine`.
     pub words: &'static [&'static str],
+    /// Words that name whatever release stands in that place now: `stable`.
+    pub places: &'static [&'static str],
     /// Texts that name the release, the one to prefer first.
     pub texts: Vec<String>,
     /// The release's number, where the image is the distribution itself.
@@ -66,6 +70,7 @@ impl Spellings {
         texts.dedup();
         Some(Self {
             words: &family.words,
+            places: &family.places,
             texts,
             number: own.then_some(version),
         })

@@ -34,8 +34,8 @@ pub struct WrittenPin {
     pub edit: Edit,
     /// Doubts about writing it there.
     pub caveats: Vec<String>,
-    /// The proof in words.
-    pub proof: String,
+    /// The proof in words, and what else is to be said.
+    pub reasons: Vec<String>,
 }
 
 /// Why a reference is not pinned to its codename.
@@ -102,11 +102,18 @@ pub fn codename_pin(image: &ImageUse) -> Result<WrittenPin, NotPinned> {
             pin.tag
         ),
     };
+    let mut reasons = vec![proof];
+    if !pin.also.is_empty() {
+        reasons.push(format!(
+            "every tag of it that names the release says more than {name}:{tag}: `{}` is what that stands for today, and stays",
+            pin.also.join("-")
+        ));
+    }
     Ok(WrittenPin {
         pin,
         edit: Edit::replace(span, new),
         caveats,
-        proof,
+        reasons,
     })
 }
 

@@ -43,12 +43,12 @@ impl Rule for PinCodename {
                     continue;
                 }
             };
-            let mut proof = written.proof;
+            let mut reasons = written.reasons;
             if let Ok(reference) = &image.reference {
                 match same_image(cx.images, reference, &written.pin.tag) {
-                    Live::Same(live) => proof = live,
+                    Live::Same(live) => reasons[0] = live,
                     Live::Differ(live) => {
-                        let why = format!("the catalogue knows both as one image ({proof}), but {live}");
+                        let why = format!("the catalogue knows both as one image ({}), but {live}", reasons[0]);
                         out.refuse(&META, image.span, why);
                         continue;
                     }
@@ -59,7 +59,9 @@ impl Rule for PinCodename {
             let Ok(mut rewrite) = Rewrite::new(&META, title, image.span, vec![written.edit]) else {
                 continue;
             };
-            rewrite.because(proof);
+            for reason in reasons {
+                rewrite.because(reason);
+            }
             if let Editable::Argument(_, name) = &image.editable {
                 rewrite.because(format!("the tag is the default of ARG {name}"));
             }

@@ -407,7 +407,9 @@ fn propose(
         }
     };
     if let Ok(pin) = pinned {
-        rewrite.because(pin.proof);
+        for reason in pin.reasons {
+            rewrite.because(reason);
+        }
         for caveat in pin.caveats {
             rewrite.caveat(caveat);
         }
