@@ -221,6 +221,12 @@ impl<'a> Facts<'a> {
         Self { images, ..self }
     }
 
+    /// The same, with Docker Hub's word on namespaces.
+    #[must_use]
+    pub fn trusting(self, trust: &'a dyn Trust) -> Self {
+        Self { trust, ..self }
+    }
+
     /// Neither: everything is unknown.
     #[must_use]
     pub fn none() -> Self {
@@ -240,6 +246,16 @@ pub enum Badge {
 }
 
 impl Badge {
+    /// The word that Docker Hub's API has for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::VerifiedPublisher => "verified_publisher",
+            Self::OpenSource => "open_source",
+            Self::None => "none",
+        }
+    }
+
     /// The badge by the word that Docker Hub's API has for it. None for a word
     /// that isn't known: better unknown than wrong. The official description of
     /// the search API misspells one of them, so both spellings are taken.
@@ -254,18 +270,27 @@ impl Badge {
     }
 }
 
+/// A badge, and when Docker Hub said so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Badged {
+    /// The badge.
+    pub badge: Badge,
+    /// When it was said, in this run or an earlier one.
+    pub as_of: Timestamp,
+}
+
 /// Who knows what Docker Hub says of namespaces. `No` means that there is no
 /// such namespace.
 pub trait Trust: Sync {
     /// The badge of a namespace: `grafana` of `grafana/grafana`.
-    fn badge(&self, namespace: &str) -> Known<Badge>;
+    fn badge(&self, namespace: &str) -> Known<Badged>;
 }
 
 /// Nobody is asked: everything is unknown.
 pub struct NoTrust;
 
 impl Trust for NoTrust {
-    fn badge(&self, _: &str) -> Known<Badge> {
+    fn badge(&self, _: &str) -> Known<Badged> {
         Known::Unknown(Unavailable::Offline)
     }
 }

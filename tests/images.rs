@@ -199,3 +199,74 @@ fn a_clock_that_is_no_number_is_said() {
         "{error}"
     );
 }
+
+/// Git in a folder, with the day of its commits.
+fn git(folder: &Path, day: &str, arguments: &[&str]) {
+    let done = std::process::Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["-c", "user.name=x", "-c", "user.email=x@example.com"])
+        .args(arguments)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_AUTHOR_DATE", "2001-01-01T00:00:00Z")
+        .env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z"))
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
+#[test]
+fn git_says_when_each_line_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Dockerfile");
+    git(folder.path(), "2020-05-20", &["init", "-q"]);
+    std::fs::write(&file, "FROM python:3\n").unwrap();
+    git(folder.path(), "2020-05-20", &["add", "."]);
+    git(folder.path(), "2020-05-20", &["commit", "-qm", "a"]);
+    std::fs::write(&file, "FROM python:3\nFROM python:3-slim\n").unwrap();
+    git(folder.path(), "2023-02-01", &["commit", "-qam", "b"]);
+    std::fs::write(
+        &file,
+        "# New\nFROM python:3\nFROM python:3-slim\nFROM python:3-alpine\n",
+    )
+    .unwrap();
+    let run = |arguments: &[&str]| {
+        let done = Command::new(cargo_bin!("dfmigrate"))
+            .current_dir(folder.path())
+            .env("SOURCE_DATE_EPOCH", TODAY)
+            .arg("images")
+            .args(arguments)
+            .assert()
+            .code(0);
+        let value: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        value["references"].clone()
+    };
+    let rows = run(&["--as-of", "git", "--output-format", "json", "Dockerfile"]);
+    assert_eq!(rows[0]["then"]["day"], "2020-05-20");
+    assert_eq!(rows[0]["then"]["version"], "3.8.3");
+    assert_eq!(rows[0]["then"]["base"], "debian:buster");
+    assert_eq!(rows[1]["then"]["day"], "2023-02-01");
+    assert_eq!(rows[1]["then"]["version"], "3.11.1");
+    // Written since: nothing is said of the past.
+    assert!(rows[2]["then"].is_null(), "{rows}");
+    let never = run(&["--output-format", "json", "Dockerfile"]);
+    assert!(never[0]["then"].is_null(), "{never}");
+}
+
+#[test]
+fn a_file_without_history_is_said_and_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("Dockerfile"), "FROM python:3\n").unwrap();
+    let done = Command::new(cargo_bin!("dfmigrate"))
+        .current_dir(folder.path())
+        .args(["images", "--as-of", "git", "Dockerfile"])
+        .assert()
+        .code(0);
+    let output = done.get_output();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("when its lines were written is not known: it is not in a git repository"),
+        "{said}"
+    );
+    assert!(String::from_utf8_lossy(&output.stdout).contains("python:3"));
+}

@@ -12,6 +12,7 @@
 //! "unknown", and the user decides.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -241,6 +242,23 @@ fn run(
     lines: Vec<u8>,
     read: impl FnOnce(&mut dyn BufRead) -> io::Result<()>,
 ) -> Result<(), String> {
+    // `--buffer`: not one write for each object.
+    let args = ["cat-file", "--batch", "--buffer"].map(OsString::from);
+    git(root, &args, lines, read)
+}
+
+/// The root of the work tree that a file is in.
+pub(super) fn root_of(real: &Path) -> Option<PathBuf> {
+    repository(real.parent()?, &mut HashMap::new())
+}
+
+/// Runs a command of git that runs no program of the repository's.
+pub(super) fn git(
+    root: &Path,
+    args: &[OsString],
+    lines: Vec<u8>,
+    read: impl FnOnce(&mut dyn BufRead) -> io::Result<()>,
+) -> Result<(), String> {
     // `-C`, and not the child's own folder: a relative entry in PATH must not
     // find a program in the repository.
     let mut command = Command::new("git");
@@ -254,11 +272,8 @@ fn run(
         "core.hooksPath=/dev/null",
         "-c",
         "protocol.allow=never",
-        "cat-file",
-        "--batch",
-        // Not one write for each object.
-        "--buffer",
     ]);
+    command.args(args);
     // What a hook or an alias that calls us would have set for its own
     // repository.
     for name in [

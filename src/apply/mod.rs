@@ -13,6 +13,7 @@
 //! that write, since no system call closes this gap.
 
 mod git;
+pub mod history;
 mod write;
 
 pub use git::{Committed, committed};

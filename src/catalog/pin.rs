@@ -202,15 +202,16 @@ fn longer(
     let said = tokens(tag);
     let numbered = said.iter().any(|word| starts_with_digit(word));
     let mut found: Vec<(usize, usize, String, Vec<String>)> = Vec::new();
-    for alias in group_tags(image, entry.group) {
-        if !spellings.named_in(&alias)
-            || lookup(image, &alias).is_none_or(|other| other.shared_windows)
+    let start = said.first().filter(|word| starts_with_digit(word));
+    for alias in group_tags(image, entry.group, start.unwrap_or(&"")).iter() {
+        if !spellings.named_in(alias)
+            || lookup(image, alias).is_none_or(|other| other.shared_windows)
         {
             continue;
         }
         let mut left = said.iter().peekable();
         let mut more: Vec<&str> = Vec::new();
-        let words = tokens(&alias);
+        let words = tokens(alias);
         for word in &words {
             if left.next_if(|next| *next == word).is_none() {
                 more.push(word);
@@ -227,7 +228,7 @@ fn longer(
         let version_first = numbered || words.first().is_some_and(|word| starts_with_digit(word));
         let more: Vec<String> = more.into_iter().map(str::to_owned).collect();
         let rank = more.len() + usize::from(!version_first) * words.len();
-        found.push((rank, alias.len(), alias, more));
+        found.push((rank, alias.len(), alias.clone(), more));
     }
     let (.., alias, more) = found.into_iter().min()?;
     Some((alias, more))

@@ -1,5 +1,7 @@
 //! Who stands behind an image, and whether the user's policy lets it in.
 
+use jiff::Timestamp;
+
 use crate::catalog;
 use crate::catalog::origin::{self, Copy};
 use crate::facts::{Badge, Known, Trust};
@@ -77,13 +79,30 @@ pub fn class(reference: &Reference, trust: &dyn Trust) -> Class {
     let path = reference.path();
     let namespace = path.split('/').next().unwrap_or_default();
     match trust.badge(namespace) {
-        Known::Yes(Badge::VerifiedPublisher) => Class::VerifiedPublisher,
-        Known::Yes(Badge::OpenSource) => Class::SponsoredOpenSource,
-        Known::Yes(Badge::None) => Class::Other,
+        Known::Yes(told) => match told.badge {
+            Badge::VerifiedPublisher => Class::VerifiedPublisher,
+            Badge::OpenSource => Class::SponsoredOpenSource,
+            Badge::None => Class::Other,
+        },
         Known::No => Class::Unknown(format!("Docker Hub has no namespace {namespace}")),
         Known::Unknown(why) => Class::Unknown(format!(
             "whether {namespace} is a verified publisher or sponsored is only to be had from Docker Hub: {why}"
         )),
+    }
+}
+
+/// When Docker Hub said to which class a reference belongs; None where another
+/// source says so, or nobody does.
+#[must_use]
+pub fn told_on(reference: &Reference, trust: &dyn Trust) -> Option<Timestamp> {
+    let elsewhere = reference.official().is_some()
+        || reference.domain() != DEFAULT_DOMAIN
+        || origin::official_copy(reference).is_some();
+    let path = reference.path();
+    let namespace = path.split('/').next().unwrap_or_default();
+    match (!elsewhere).then(|| trust.badge(namespace))? {
+        Known::Yes(told) => Some(told.as_of),
+        _ => None,
     }
 }
 
@@ -176,15 +195,21 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{NoTrust, Unavailable};
+    use crate::facts::{Badged, NoTrust, Unavailable};
 
     struct Hub;
     impl Trust for Hub {
-        fn badge(&self, namespace: &str) -> Known<Badge> {
+        fn badge(&self, namespace: &str) -> Known<Badged> {
+            let yes = |badge| {
+                Known::Yes(Badged {
+                    badge,
+                    as_of: Timestamp::UNIX_EPOCH,
+                })
+            };
             match namespace {
-                "bitnami" => Known::Yes(Badge::VerifiedPublisher),
-                "linuxserver" => Known::Yes(Badge::OpenSource),
-                "someone" => Known::Yes(Badge::None),
+                "bitnami" => yes(Badge::VerifiedPublisher),
+                "linuxserver" => yes(Badge::OpenSource),
+                "someone" => yes(Badge::None),
                 "nobody" => Known::No,
                 _ => Known::Unknown(Unavailable::Offline),
             }

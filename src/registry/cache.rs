@@ -41,23 +41,33 @@ impl Cache {
 
     /// The answer to a question, however old. What can't be read is not there.
     pub(super) fn get(&self, key: &str) -> Option<Record> {
-        let mut text = String::new();
-        let file = std::fs::File::open(self.path(key)).ok()?;
-        file.take(MAX).read_to_string(&mut text).ok()?;
-        let record = Record::parse(text.strip_suffix('\n')?)?;
+        let record = Record::parse(&self.line(key)?)?;
         (record.key() == key).then_some(record)
     }
 
     /// Keeps an answer, whole or not at all.
     pub(super) fn put(&self, record: &Record) -> std::io::Result<()> {
+        self.put_line(&record.key(), &record.line())
+    }
+
+    /// The line that is kept under a key.
+    pub(super) fn line(&self, key: &str) -> Option<String> {
+        let mut text = String::new();
+        let file = std::fs::File::open(self.path(key)).ok()?;
+        file.take(MAX).read_to_string(&mut text).ok()?;
+        Some(text.strip_suffix('\n')?.to_owned())
+    }
+
+    /// Keeps a line under a key, whole or not at all.
+    pub(super) fn put_line(&self, key: &str, line: &str) -> std::io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        writeln!(file, "{}", record.line())?;
-        file.persist(self.path(&record.key()))?;
+        writeln!(file, "{line}")?;
+        file.persist(self.path(key))?;
         Ok(())
     }
 }

@@ -17,6 +17,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod http;
+mod hub;
 mod lock;
 mod manifest;
 mod policy;
@@ -31,7 +32,7 @@ use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::facts::{Images, Index, Known, Resolved, ToldBy, Unavailable};
+use crate::facts::{Badged, Images, Index, Known, Resolved, ToldBy, Trust, Unavailable};
 use crate::image::Reference;
 
 use client::{Client, Outcome, Trouble};
@@ -80,6 +81,8 @@ pub enum Question {
     Created(String),
     /// [`Images::tags`].
     Tags(String),
+    /// [`Trust::badge`].
+    Badge(String),
 }
 
 /// What came of the references of a run.
@@ -93,6 +96,8 @@ pub struct Summary {
     pub locked: usize,
     /// Tags that are not there.
     pub absent: usize,
+    /// Namespaces of Docker Hub whose badge is known.
+    pub badges: usize,
     /// The others, by reason.
     pub unknown: BTreeMap<String, usize>,
     /// What a person should hear of, each once: hosts that are not contacted
@@ -121,6 +126,7 @@ struct Inner {
     indexes: Memo<Index>,
     made: Memo<Timestamp>,
     tags: Memo<Vec<String>>,
+    badges: Memo<Badged>,
     records: Mutex<BTreeMap<String, Record>>,
     not_locked: Mutex<BTreeSet<String>>,
     notes: Mutex<Vec<String>>,
@@ -162,6 +168,7 @@ impl Registry {
                 indexes: Memo::default(),
                 made: Memo::default(),
                 tags: Memo::default(),
+                badges: Memo::default(),
                 records: Mutex::default(),
                 not_locked: Mutex::default(),
                 notes: Mutex::default(),
@@ -223,6 +230,15 @@ impl Registry {
                     *summary.unknown.entry(why.to_string()).or_default() += 1;
                 }
                 None => {}
+            }
+        }
+        for cell in lock(&inner.badges).values() {
+            match cell.get() {
+                Some(Known::Yes(_) | Known::No) => summary.badges += 1,
+                Some(Known::Unknown(why)) if inner.config.mode == Mode::Online => {
+                    *summary.unknown.entry(why.to_string()).or_default() += 1;
+                }
+                _ => {}
             }
         }
         if let Some(Ok(engine)) = inner.engine.get() {
@@ -560,6 +576,9 @@ impl Inner {
                     self.tags(&reference).await;
                 }
             }
+            Question::Badge(namespace) => {
+                self.badge(&namespace).await;
+            }
         }
     }
 
@@ -602,6 +621,12 @@ impl Images for Registry {
     }
     fn tags(&self, reference: &Reference) -> Known<Vec<String>> {
         self.inner.run(self.inner.tags(reference))
+    }
+}
+
+impl Trust for Registry {
+    fn badge(&self, namespace: &str) -> Known<Badged> {
+        self.inner.run(self.inner.badge(namespace))
     }
 }
 
@@ -675,6 +700,16 @@ impl Images for Ahead<'_> {
             &self.registry.inner.tags,
             &name,
             Question::Tags(name.clone()),
+        )
+    }
+}
+
+impl Trust for Ahead<'_> {
+    fn badge(&self, namespace: &str) -> Known<Badged> {
+        self.look(
+            &self.registry.inner.badges,
+            namespace,
+            Question::Badge(namespace.to_owned()),
         )
     }
 }

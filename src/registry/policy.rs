@@ -45,6 +45,8 @@ pub struct Limits {
     pub helper: Duration,
     /// How old a cached answer about a tag may be before it is asked again.
     pub fresh: Duration,
+    /// How long a badge of Docker Hub is taken from the cache without asking.
+    pub badges: Duration,
 }
 
 impl Default for Limits {
@@ -63,6 +65,7 @@ impl Default for Limits {
             tag_pages: 20,
             helper: Duration::from_secs(10),
             fresh: Duration::from_secs(15 * 60),
+            badges: Duration::from_secs(24 * 60 * 60),
         }
     }
 }

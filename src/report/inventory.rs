@@ -9,7 +9,7 @@ use super::{style, visible};
 use crate::catalog::life::{self, End};
 use crate::catalog::{self, Date};
 use crate::model::identity::{self, Asking, Concern, Identity, Standing};
-use crate::model::trust::Class;
+use crate::model::trust::{self, Class};
 use crate::model::{ImageUse, Model};
 
 /// One reference, as it is reported.
@@ -123,7 +123,7 @@ pub fn inventory(
             ..*asking
         };
         let identity = identity::identify(image, &asking);
-        rows.push(row(shown, image, &identity, asking.today));
+        rows.push(row(shown, image, &identity, &asking));
     }
     for local in &model.locals {
         rows.push(Row {
@@ -175,7 +175,8 @@ fn empty(shown: &str) -> Row {
     }
 }
 
-fn row(shown: &str, image: &ImageUse, identity: &Identity, today: Date) -> Row {
+fn row(shown: &str, image: &ImageUse, identity: &Identity, asking: &Asking<'_>) -> Row {
+    let today = asking.today;
     let reference = image.reference.as_ref().ok();
     let end = identity.line.and_then(|line| line.end);
     let release_end = identity.release.and_then(life::free_end);
@@ -199,7 +200,14 @@ fn row(shown: &str, image: &ImageUse, identity: &Identity, today: Date) -> Row {
         trust_note: match &identity.class {
             Class::Unknown(why) => Some(why.clone()),
             Class::Official { copy: Some(copy) } => Some(format!("{}: {}", copy.place, copy.what)),
-            _ => None,
+            _ => reference
+                .and_then(|reference| trust::told_on(reference, asking.trust))
+                .map(|at| {
+                    format!(
+                        "Docker Hub says so, as of {}",
+                        at.strftime("%Y-%m-%d %H:%M UTC")
+                    )
+                }),
         },
         version: identity.version.clone(),
         version_line: identity.line.map(|line| line.name),
@@ -371,7 +379,7 @@ impl Totals {
         let mut lines = Vec::new();
         if self.hub > 0 {
             lines.push(format!(
-                "Whether {} of unknown class {} of a verified publisher or sponsored project only Docker Hub can say.",
+                "Whether {} of unknown class {} of a verified publisher or sponsored project only Docker Hub can say: --online asks it.",
                 self.hub,
                 if self.hub == 1 { "is" } else { "are" },
             ));

@@ -19,7 +19,7 @@ fn folder(fake: &Fake) -> tempfile::TempDir {
     folder
 }
 
-fn program(folder: &Path) -> Command {
+pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dfmigrate"));
     quiet_home(&mut command, folder);
     command
@@ -55,7 +55,7 @@ fn run(folder: &Path, args: &[&str]) -> Output {
     program(folder).args(args).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -8,6 +8,7 @@ mod hosts;
 mod limits;
 mod runs;
 mod sign_in;
+mod trust;
 
 use std::time::Duration;
 

@@ -317,9 +317,10 @@ pub struct Images {
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     pub fail_on: Vec<FailOn>,
 
-    /// Say what floating tags meant on this day (YYYY-MM-DD)
-    #[arg(long, value_name = "DATE", value_parser = date)]
-    pub as_of: Option<Date>,
+    /// Say what floating tags meant on this day (YYYY-MM-DD), or with `git` on the day when
+    /// git last changed the line
+    #[arg(long, value_name = "DATE|git", value_parser = as_of)]
+    pub as_of: Option<AsOf>,
 
     /// Also list references to the file's own stages and to scratch
     #[arg(long)]
@@ -330,6 +331,27 @@ pub struct Images {
 
     #[command(flatten)]
     pub policy: Policy,
+
+    /// Ask Docker Hub which namespaces are of verified publishers and sponsored projects
+    #[arg(long, conflicts_with = "offline", help_heading = "Registries")]
+    pub online: bool,
+
+    /// Use no network: what Docker Hub said comes from earlier runs
+    #[arg(long, help_heading = "Registries")]
+    pub offline: bool,
+
+    /// Also trust the certificate authorities of that PEM file
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub registry_ca: Vec<PathBuf>,
+}
+
+/// The day whose meaning of tags is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AsOf {
+    /// That day.
+    Day(Date),
+    /// For each line the day when git last changed it.
+    Git,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -361,8 +383,13 @@ pub enum FailOn {
     Unknown,
 }
 
-fn date(text: &str) -> Result<Date, String> {
-    Date::parse(text).ok_or_else(|| "it is no day of the form YYYY-MM-DD".to_owned())
+fn as_of(text: &str) -> Result<AsOf, String> {
+    match text {
+        "git" => Ok(AsOf::Git),
+        _ => Date::parse(text)
+            .map(AsOf::Day)
+            .ok_or_else(|| "it is no day of the form YYYY-MM-DD, and not `git`".to_owned()),
+    }
 }
 
 #[derive(ClapArgs, Debug)]

@@ -3,17 +3,19 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
+use dfmigrate::apply::history;
 use dfmigrate::catalog::Date;
-use dfmigrate::facts::NoTrust;
+use dfmigrate::facts::Trust;
 use dfmigrate::model::Model;
 use dfmigrate::model::identity::{Asking, Concern};
-use dfmigrate::model::trust::Policy;
+use dfmigrate::model::trust::{Policy, class};
 use dfmigrate::report::{Form, Row, inventory, inventory_text, visible};
 use dfmigrate::settings::{Flags, Resolver};
 use dfmigrate::{discover, syntax};
 
-use crate::args::{FailOn, Images, ImagesFormat};
+use super::network::Network;
+use crate::args::{AsOf, FailOn, Images, ImagesFormat, Registries};
 use crate::exit;
 
 /// What came of the files.
@@ -22,31 +24,70 @@ struct Listed {
     rows: Vec<Row>,
     files: usize,
     failed: usize,
+    /// Whether the history of each line is asked for.
+    git: bool,
+}
+
+/// Asks for the classes of a file's images, so that they can be asked for together.
+fn look(bytes: &[u8], trust: &dyn Trust) {
+    let file = syntax::parse(bytes);
+    for image in &Model::of(&file).images {
+        if let Ok(reference) = &image.reference {
+            let _ = class(reference, trust);
+        }
+    }
 }
 
 pub fn run(args: &Images) -> anyhow::Result<u8> {
     let today = super::today()?;
     let mut resolver = Resolver::new(&super::settings::files(&args.settings), &Flags::default())?;
     super::settings::set_policy(&mut resolver, &args.policy);
-    let as_of = args.as_of;
-    fn asking(policy: &Policy, today: Date, as_of: Option<Date>) -> Asking<'_> {
+    let own = resolver.base().registries.clone();
+    let network = Network::of_trust(
+        &Registries {
+            online: args.online,
+            offline: args.offline,
+            registry_ca: args.registry_ca.clone(),
+            ..Registries::default()
+        },
+        own,
+    )?;
+    let day = match args.as_of {
+        Some(AsOf::Day(day)) => Some(day),
+        _ => None,
+    };
+    fn asking<'a>(
+        policy: &'a Policy,
+        today: Date,
+        as_of: Option<Date>,
+        trust: &'a dyn Trust,
+    ) -> Asking<'a> {
         Asking {
             today,
             as_of,
-            trust: &NoTrust,
+            trust,
             policy,
         }
     }
-    let mut listed = Listed::default();
+    let mut listed = Listed {
+        git: args.as_of == Some(AsOf::Git),
+        ..Listed::default()
+    };
     if args.paths == [Path::new("-")] && args.files_from.is_none() {
+        if listed.git {
+            bail!("--as-of git wants files: standard input has no history");
+        }
         let here = Path::new(".").canonicalize().unwrap_or_default();
         let settings = resolver
             .of_folder(&here, &here)
             .map_err(|error| anyhow!("{error}"))?;
+        let bytes = super::stdin()?;
+        network.ahead(false, |ahead| look(&bytes, ahead));
         listed.add(
             "-",
-            super::stdin()?,
-            &asking(&settings.options.policy, today, as_of),
+            None,
+            bytes,
+            &asking(&settings.options.policy, today, day, network.trust()),
         );
     } else {
         let mut found = super::found(&args.paths, args.files_from.as_deref(), 0)?;
@@ -61,6 +102,13 @@ pub fn run(args: &Images) -> anyhow::Result<u8> {
             anstream::eprintln!("dfmigrate: no Dockerfile was found");
             return Ok(exit::NOTHING_FOUND);
         }
+        network.ahead(false, |ahead| {
+            for source in &found.sources {
+                if let Ok(bytes) = discover::read(source, discover::MAX_BYTES) {
+                    look(&bytes, ahead);
+                }
+            }
+        });
         for source in &found.sources {
             let settings = match super::settings::of(source, &resolver) {
                 Ok(settings) => settings,
@@ -73,8 +121,9 @@ pub fn run(args: &Images) -> anyhow::Result<u8> {
             match discover::read(source, discover::MAX_BYTES) {
                 Ok(bytes) => listed.add(
                     &source.shown,
+                    Some(&source.path),
                     bytes,
-                    &asking(&settings.options.policy, today, as_of),
+                    &asking(&settings.options.policy, today, day, network.trust()),
                 ),
                 Err(error) => {
                     listed.failed += 1;
@@ -98,6 +147,7 @@ pub fn run(args: &Images) -> anyhow::Result<u8> {
     let mut out = anstream::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()?;
+    network.finish(&Registries::default(), false)?;
     let failing: Vec<String> = listed.failing(&args.fail_on);
     for line in &failing {
         anstream::eprintln!("dfmigrate: {}", visible(line));
@@ -113,9 +163,9 @@ pub fn run(args: &Images) -> anyhow::Result<u8> {
 
 impl Listed {
     /// Adds the references of one file. One with syntax errors has none to trust.
-    fn add(&mut self, shown: &str, bytes: Vec<u8>, asking: &Asking<'_>) {
+    fn add(&mut self, shown: &str, path: Option<&Path>, bytes: Vec<u8>, asking: &Asking<'_>) {
         self.files += 1;
-        let file = syntax::parse(bytes);
+        let file = syntax::parse(bytes.as_slice());
         if let Some(error) = file.errors().first() {
             self.failed += 1;
             anstream::eprintln!(
@@ -127,8 +177,20 @@ impl Listed {
             return;
         }
         let model = Model::of(&file);
-        let never = |_: usize| -> Option<Date> { None };
-        self.rows.extend(inventory(shown, &model, asking, &never));
+        let days = match path.filter(|_| self.git) {
+            Some(path) => history::days(path, &bytes).unwrap_or_else(|why| {
+                anstream::eprintln!(
+                    "dfmigrate: {}: when its lines were written is not known: {}",
+                    visible(shown),
+                    visible(&why)
+                );
+                Vec::new()
+            }),
+            None => Vec::new(),
+        };
+        let written_on = |line: usize| -> Option<Date> { *days.get(line.checked_sub(1)?)? };
+        self.rows
+            .extend(inventory(shown, &model, asking, &written_on));
     }
 
     /// A line for each sort of thing that was to fail the run, and was found.

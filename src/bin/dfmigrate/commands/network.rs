@@ -5,9 +5,9 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use dfmigrate::facts::{Images, NoImages};
+use dfmigrate::facts::{Facts, Files, Images, NoImages, NoTrust, Trust};
 use dfmigrate::registry::{
-    Cache, Config, LOCK_FILE, Lock, Mode, Policy, Proxies, Registry, Stores, Summary,
+    Ahead, Cache, Config, LOCK_FILE, Lock, Mode, Policy, Proxies, Registry, Stores, Summary,
 };
 use dfmigrate::report::one_line;
 use dfmigrate::rules;
@@ -47,18 +47,39 @@ impl Network {
         });
         let options = &resolver.base().options;
         let asks = |rule: &&dyn rules::Rule| rule.asks_registries() && options.wants(*rule);
-        if !online && !rules::all().iter().any(asks) {
+        // What Docker Hub said before is of use to a policy of classes.
+        let classes = args.offline && !options.policy.classes.is_empty();
+        if !online && !classes && !rules::all().iter().any(asks) {
             if args.lock {
                 bail!("--lock has nothing to note: no rule asks registries without --online");
             }
             return Ok(Self::None);
         }
+        let lock = Lock::read(Path::new(LOCK_FILE))?;
+        Self::asked(args, own, online, lock)
+    }
+
+    /// Docker Hub's word on namespaces alone, where the arguments or the user's
+    /// settings let it be asked, or what it said before.
+    pub fn of_trust(args: &Registries, own: settings::Registries) -> anyhow::Result<Self> {
+        let online = args.online || own.online && !args.offline;
+        if !online && !args.offline {
+            return Ok(Self::None);
+        }
+        Self::asked(args, own, online, Lock::default())
+    }
+
+    fn asked(
+        args: &Registries,
+        own: settings::Registries,
+        online: bool,
+        lock: Lock,
+    ) -> anyhow::Result<Self> {
         let mode = match (args.offline, args.locked, online) {
             (_, true, false) => Mode::Locked,
             (true, false, _) => Mode::Offline,
             _ => Mode::Online,
         };
-        let lock = Lock::read(Path::new(LOCK_FILE))?;
         let registry = Registry::new(Config {
             mode,
             policy: policy(args, own)?,
@@ -81,9 +102,24 @@ impl Network {
         }
     }
 
+    /// What may be asked about one file.
+    pub fn facts<'a>(&'a self, files: &'a dyn Files) -> Facts<'a> {
+        Facts::offline(files)
+            .asking(self.images())
+            .trusting(self.trust())
+    }
+
+    /// Who knows what Docker Hub says of namespaces.
+    pub fn trust(&self) -> &dyn Trust {
+        match self {
+            Self::None => &NoTrust,
+            Self::Asked { registry, .. } => registry,
+        }
+    }
+
     /// Lets `look` ask all its questions, and asks the registries them at
     /// once, until it has no more.
-    pub fn ahead(&self, quiet: bool, look: impl Fn(&dyn Images)) {
+    pub fn ahead(&self, quiet: bool, look: impl Fn(&Ahead<'_>)) {
         let Self::Asked {
             registry,
             mode: Mode::Online,
@@ -163,6 +199,12 @@ fn lines(summary: &Summary) -> Vec<String> {
     }
     if !parts.is_empty() {
         lines.push(format!("image references: {}", parts.join(", ")));
+    }
+    if summary.badges > 0 {
+        lines.push(format!(
+            "namespaces of Docker Hub: {} known",
+            summary.badges
+        ));
     }
     for (why, count) in &summary.unknown {
         lines.push(format!("  {count} unknown: {why}"));

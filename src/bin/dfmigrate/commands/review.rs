@@ -9,8 +9,9 @@ use anyhow::{Context as _, bail};
 use dfmigrate::apply;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
-use dfmigrate::facts::{Facts, Files, Images, NoFiles};
+use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{self, Plan};
+use dfmigrate::registry::Ahead;
 use dfmigrate::report::{
     self, Counts, FileReport, Format, Mode, PatchName, Renderer, Run, one_line, syntax_errors,
 };
@@ -106,12 +107,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     // Settings that can't be used are said once, for all files below.
     let mut quarrels = BTreeSet::new();
     for batch in found.sources.chunks(BATCH) {
-        network.ahead(args.quiet, |images| {
+        network.ahead(args.quiet, |ahead| {
             batch
                 .par_iter()
-                .for_each(|source| look(source, &resolver, images));
+                .for_each(|source| look(source, &resolver, ahead));
         });
-        let images = network.images();
         let mut outcomes: Vec<Outcome> = batch
             .par_iter()
             .map(|source| {
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
                     args,
                     &resolver,
                     base.as_ref(),
-                    images,
+                    &network,
                     renderer.as_ref(),
                 )
             })
@@ -153,7 +153,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 /// Plans a file for the questions that it asks; what comes of it is not kept.
-fn look(source: &Source, resolver: &Resolver, images: &dyn Images) {
+fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
     let Ok(settings) = super::settings::of(source, resolver) else {
         return;
     };
@@ -161,7 +161,7 @@ fn look(source: &Source, resolver: &Resolver, images: &dyn Images) {
         return;
     };
     let context = BuildContext::beside(&source.path);
-    let facts = Facts::offline(&context).asking(images);
+    let facts = Facts::offline(&context).asking(ahead).trusting(ahead);
     // A panic is said when the file is planned in earnest.
     let _ = super::guarded(|| plan::plan(bytes, facts, &settings.options));
 }
@@ -234,7 +234,7 @@ fn one(
     args: &Args,
     resolver: &Resolver,
     base: Option<&patch_paths::Base>,
-    images: &dyn Images,
+    network: &Network,
     renderer: &dyn Renderer,
 ) -> Outcome {
     let failed = |why: &str| {
@@ -278,10 +278,7 @@ fn one(
         Err(error) => return failed(&error.to_string()),
     };
     let context = BuildContext::beside(&source.path);
-    let planned = super::guarded(|| {
-        let facts = Facts::offline(&context).asking(images);
-        plan::plan(bytes, facts, &settings.options)
-    });
+    let planned = super::guarded(|| plan::plan(bytes, network.facts(&context), &settings.options));
     match planned {
         Ok(plan) => {
             let name = || base.map_or_else(PatchName::default, |base| base.name(source));
@@ -439,11 +436,11 @@ fn standard_input(
         Some(context) => context,
         None => &NoFiles,
     };
-    network.ahead(args.quiet, |images| {
-        let _ = plan::plan(bytes.clone(), Facts::offline(files).asking(images), options);
+    network.ahead(args.quiet, |ahead| {
+        let facts = Facts::offline(files).asking(ahead).trusting(ahead);
+        let _ = plan::plan(bytes.clone(), facts, options);
     });
-    let images = network.images();
-    let plan = plan::plan(bytes, Facts::offline(files).asking(images), options);
+    let plan = plan::plan(bytes, network.facts(files), options);
     let shown = args.stdin_filename.as_ref().map_or_else(
         || "-".to_owned(),
         |name| name.to_string_lossy().into_owned(),
