@@ -15,7 +15,7 @@
 //! number, no two groups of an image have the same, and near tags have near
 //! numbers, which is what keeps the automaton small.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use fst::{IntoStreamer, Streamer};
@@ -153,8 +153,29 @@ struct Variant {
 
 struct Tables {
     tags: fst::Map<&'static [u8]>,
-    images: HashMap<&'static str, Image>,
+    /// The lines of the two tables; those of an image are read when it is asked
+    /// for: a Dockerfile names few of them.
+    variants: Vec<&'static str>,
+    images: BTreeMap<&'static str, Slot>,
     source: Source,
+}
+
+/// The line of an image after its name, and what was read from it.
+struct Slot {
+    line: &'static str,
+    image: OnceLock<Image>,
+}
+
+impl Tables {
+    fn image(&self, name: &str) -> Option<&Image> {
+        let (&name, slot) = self.images.get_key_value(name)?;
+        // The tables are part of the program, and a test reads every row.
+        let read = || read_image(name, slot.line, &self.variants);
+        Some(
+            slot.image
+                .get_or_init(|| read().expect("the row of an image is well-formed")),
+        )
+    }
 }
 
 fn tables() -> &'static Tables {
@@ -171,59 +192,62 @@ pub(super) fn rows(text: &'static str) -> impl Iterator<Item = Vec<&'static str>
 }
 
 fn read_tables() -> Option<Tables> {
-    let variants: Vec<Variant> = rows(VARIANTS)
-        .map(|row| {
-            let [kind, family, release, certainty] = row[..] else {
-                return None;
-            };
-            let certainty = match certainty {
-                "known" => Some(Certainty::Known),
-                "likely" => Some(Certainty::Likely),
-                _ => None,
-            };
-            let base = certainty.map(|certainty| Base {
-                family,
-                release,
-                certainty,
-            });
-            Some(Variant {
-                kind: Kind::parse(kind)?,
-                base,
-            })
-        })
-        .collect::<Option<_>>()?;
-    let images = rows(IMAGES)
-        .map(|row| {
-            let [name, first, removed, width, scale, slots] = row[..] else {
-                return None;
-            };
-            let slots = slots.split(' ').filter(|slot| !slot.is_empty());
-            let image = Image {
-                info: ImageInfo {
-                    name,
-                    first: Date::parse(first)?,
-                    removed: Date::parse(removed),
-                },
-                width: width.parse().ok()?,
-                scale: scale.parse().ok()?,
-                variants: slots
-                    .map(|slot| variants.get(slot.parse::<usize>().ok()?).copied())
-                    .collect::<Option<_>>()?,
-            };
-            Some((name, image))
-        })
-        .collect::<Option<_>>()?;
+    let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#'));
     let source: HashMap<_, _> = rows(SOURCE)
         .filter_map(|row| Some((*row.first()?, *row.get(1)?)))
         .collect();
+    let slot = |line: &'static str| {
+        let (name, line) = line.split_once('\t')?;
+        let image = OnceLock::new();
+        Some((name, Slot { line, image }))
+    };
     Some(Tables {
         tags: fst::Map::new(TAGS).ok()?,
-        images,
+        variants: lines(VARIANTS).collect(),
+        images: lines(IMAGES).map(slot).collect::<Option<_>>()?,
         source: Source {
             repository: source.get("source")?,
             commit: source.get("commit")?,
             as_of: Date::parse(source.get("as-of")?)?,
         },
+    })
+}
+
+fn read_image(name: &'static str, line: &'static str, variants: &[&'static str]) -> Option<Image> {
+    let mut cells = line.split('\t');
+    let mut cell = || cells.next();
+    let (first, removed, width, scale, slots) = (cell()?, cell()?, cell()?, cell()?, cell()?);
+    let slots = slots.split(' ').filter(|slot| !slot.is_empty());
+    let variant = |slot: &str| read_variant(variants.get(slot.parse::<usize>().ok()?)?);
+    Some(Image {
+        info: ImageInfo {
+            name,
+            first: Date::parse(first)?,
+            removed: Date::parse(removed),
+        },
+        width: width.parse().ok()?,
+        scale: scale.parse().ok()?,
+        variants: slots.map(variant).collect::<Option<_>>()?,
+    })
+}
+
+fn read_variant(line: &'static str) -> Option<Variant> {
+    let mut cells = line.split('\t');
+    let mut cell = || cells.next();
+    let (kind, family, release, certainty) = (cell()?, cell()?, cell()?, cell()?);
+    let certainty = match certainty {
+        "known" => Some(Certainty::Known),
+        "likely" => Some(Certainty::Likely),
+        _ => None,
+    };
+    let base = certainty.map(|certainty| Base {
+        family,
+        release,
+        certainty,
+    });
+    Some(Variant {
+        kind: Kind::parse(kind)?,
+        base,
     })
 }
 
@@ -274,7 +298,7 @@ pub fn source() -> &'static Source {
 /// library nor its history has it.
 pub fn lookup(image: &str, tag: &str) -> Option<Entry> {
     let tables = tables();
-    let image = tables.images.get(image)?;
+    let image = tables.image(image)?;
     image.entry(tables.tags.get(key(image.info.name, tag))?)
 }
 
@@ -288,7 +312,7 @@ fn key(image: &str, tag: &str) -> String {
 
 /// What is known of an official image, present or removed.
 pub fn image(name: &str) -> Option<ImageInfo> {
-    tables().images.get(name).map(|image| image.info)
+    tables().image(name).map(|image| image.info)
 }
 
 /// Whether the library has this image, or ever had.
@@ -299,23 +323,21 @@ pub fn is_official(name: &str) -> bool {
 /// Whether any tag of an image, present or gone, is of that kind.
 pub(super) fn has_kind(image: &str, kind: Kind) -> bool {
     tables()
-        .images
-        .get(image)
+        .image(image)
         .is_some_and(|image| image.variants.iter().any(|variant| variant.kind == kind))
 }
 
 /// All official images, present and removed, by name.
 pub fn images() -> Vec<ImageInfo> {
-    let mut all: Vec<_> = tables().images.values().map(|image| image.info).collect();
-    all.sort_unstable_by_key(|info| info.name);
-    all
+    let names = tables().images.keys();
+    names.filter_map(|name| self::image(name)).collect()
 }
 
 /// All tags of an image, present and gone, in byte order. Empty for what is no
 /// official image. Costs a walk over all tags of the image, up to a millisecond.
 pub fn tags(image: &str) -> impl Iterator<Item = (String, Entry)> {
     let tables = tables();
-    let known = tables.images.get(image);
+    let known = tables.image(image);
     let mut stream = known.map(|image| image.stream(&tables.tags, ""));
     std::iter::from_fn(move || {
         let (key, number) = stream.as_mut()?.next()?;
@@ -341,7 +363,7 @@ type Groups = RwLock<HashMap<(&'static str, Group, Box<str>), Arc<[String]>>>;
 pub(super) fn group_tags(image: &str, group: Group, start: &str) -> Arc<[String]> {
     static GROUPS: OnceLock<Groups> = OnceLock::new();
     let tables = tables();
-    let Some(image) = tables.images.get(image) else {
+    let Some(image) = tables.image(image) else {
         return Arc::default();
     };
     let groups = GROUPS.get_or_init(Groups::default);
