@@ -7,7 +7,7 @@ mod read;
 mod walk;
 
 pub use names::{VENDORED, is_dockerfile_name};
-pub use read::{MAX_BYTES, ReadError, read};
+pub use read::{MAX_BYTES, MAX_LINES, ReadError, check_size, read};
 
 use std::collections::HashSet;
 use std::fmt;

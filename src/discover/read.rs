@@ -16,6 +16,27 @@ use crate::beneath::{Folder, Kind, stat_of};
 /// real Dockerfile in the corpora this was tried on is far below one.
 pub const MAX_BYTES: u64 = 8 << 20;
 
+/// The most lines of a file that is read as a Dockerfile. What they are read
+/// into takes up to some kilobytes a line, and nobody could review as many.
+pub const MAX_LINES: usize = 20_000;
+
+/// Whether bytes that came from anywhere are of a size that is read.
+///
+/// # Errors
+/// [`ReadError::TooLarge`] and [`ReadError::TooLong`].
+pub fn check_size(bytes: &[u8]) -> Result<(), ReadError> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ReadError::TooLarge {
+            bytes: bytes.len() as u64,
+            cap: MAX_BYTES,
+        });
+    }
+    match memchr::memchr_iter(b'\n', bytes).count() {
+        lines if lines > MAX_LINES => Err(ReadError::TooLong(lines)),
+        _ => Ok(()),
+    }
+}
+
 /// Why a file can't be read. It prints as "why; what to do", to stand behind
 /// the path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +59,8 @@ pub enum ReadError {
         /// What is read at most.
         cap: u64,
     },
+    /// So many lines, which are more than are read.
+    TooLong(usize),
     /// A symlink found in a folder that leads out of the folder, to there.
     Leaves(PathBuf),
     /// It became something else while it was looked at.
@@ -70,6 +93,10 @@ impl fmt::Display for ReadError {
                 "has {}, more than the {} that are read of a Dockerfile; it is hardly one, so leave it out",
                 Size(*bytes),
                 Size(*cap)
+            ),
+            Self::TooLong(lines) => write!(
+                f,
+                "has {lines} lines, more than the {MAX_LINES} that are read of a Dockerfile; it is hardly one, so leave it out"
             ),
             Self::Leaves(target) => write!(
                 f,
@@ -189,8 +216,9 @@ fn read_open(file: File, cap: u64) -> Result<Vec<u8>, ReadError> {
     // It may grow, and some files don't know their size.
     file.take(cap + 1).read_to_end(&mut text)?;
     let bytes = text.len() as u64;
-    match bytes > cap {
-        true => Err(ReadError::TooLarge { bytes, cap }),
-        false => Ok(text),
+    if bytes > cap {
+        return Err(ReadError::TooLarge { bytes, cap });
     }
+    check_size(&text)?;
+    Ok(text)
 }

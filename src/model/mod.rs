@@ -18,6 +18,7 @@ pub mod trust;
 mod vars;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::catalog::bases;
 use crate::image::Reference;
@@ -39,6 +40,9 @@ pub struct Model<'a> {
     pub images: Vec<ImageUse>,
     /// Every reference to what is no image: a stage of the file, or `scratch`.
     pub locals: Vec<LocalUse>,
+    /// The last stage of each name, without the last stage of all: no stage
+    /// takes from itself.
+    names: HashMap<String, usize>,
 }
 
 /// What a stage starts from.
@@ -71,6 +75,13 @@ pub struct Stage {
     pub workdir: Option<String>,
     /// Stages that it copies or mounts from.
     pub uses: Vec<usize>,
+    /// The later stages that start from it, in order.
+    pub children: Vec<usize>,
+    /// The stage whose end is its start: the nearest one below it that has a
+    /// step, or the lowest. None for a stage on an image or on nothing.
+    inherits: Option<usize>,
+    /// The image that it is built on in the end, by index.
+    image: Option<usize>,
 }
 
 /// An instruction of a stage with the state before it.
@@ -226,6 +237,7 @@ impl<'a> Model<'a> {
             stages: Vec::new(),
             images: Vec::new(),
             locals: Vec::new(),
+            names: HashMap::new(),
         };
         model.syntax_directive();
         let mut globals = Scope::default();
@@ -273,12 +285,15 @@ impl<'a> Model<'a> {
             .then(|| words[2].text.to_lowercase());
         let written = words.first().map_or(Cow::Borrowed(""), |w| w.text.clone());
         let resolved = globals.resolve(&written, file.escape());
-        let earlier = resolved.as_ref().ok().and_then(|text| {
-            let text = text.to_lowercase();
-            self.stages
-                .iter()
-                .rposition(|stage| stage.name.as_deref() == Some(&text))
-        });
+        if let Some(last) = self.stages.last()
+            && let Some(name) = &last.name
+        {
+            self.names.insert(name.clone(), last.index);
+        }
+        let earlier = resolved
+            .as_ref()
+            .ok()
+            .and_then(|text| self.names.get(&text.to_lowercase()).copied());
         let base = match (&resolved, earlier) {
             (_, Some(earlier)) => Base::Stage(earlier),
             (Ok(text), _) if text == "scratch" => Base::Scratch,
@@ -329,6 +344,16 @@ impl<'a> Model<'a> {
                 line: file.lines().line(span.start),
             });
         }
+        let (inherits, image) = match base {
+            Base::Image(image) => (None, Some(image)),
+            Base::Scratch => (None, None),
+            Base::Stage(earlier) => {
+                let parent = &mut self.stages[earlier];
+                parent.children.push(stage);
+                let through = parent.inherits.filter(|_| parent.steps.is_empty());
+                (Some(through.unwrap_or(earlier)), parent.image)
+            }
+        };
         self.stages.push(Stage {
             index: stage,
             name,
@@ -341,6 +366,9 @@ impl<'a> Model<'a> {
             steps: Vec::new(),
             scope,
             workdir,
+            children: Vec::new(),
+            inherits,
+            image,
         });
     }
 
@@ -363,7 +391,8 @@ impl<'a> Model<'a> {
         let stage = &self.stages[stage];
         let variables = stage.scope.len();
         let Some(last) = stage.steps.last() else {
-            if let Base::Stage(parent) = stage.base {
+            if let Some(parent) = stage.inherits {
+                // That one has steps or nothing below it: it goes no deeper.
                 let parent = self.state_after(parent);
                 return Step {
                     variables,
@@ -474,25 +503,15 @@ impl<'a> Model<'a> {
     /// The earlier stage that a `--from` value names, by name or index.
     #[must_use]
     pub fn stage_of(&self, text: &str) -> Option<usize> {
-        let lower = text.to_lowercase();
         let current = self.stages.len().checked_sub(1)?;
-        let named = self.stages[..current]
-            .iter()
-            .rposition(|stage| stage.name.as_deref() == Some(&lower));
+        let named = self.names.get(&text.to_lowercase()).copied();
         named.or_else(|| text.parse().ok().filter(|&index: &usize| index < current))
     }
 
     /// The image that a stage is built on in the end, through earlier stages.
     #[must_use]
     pub fn base_image(&self, stage: usize) -> Option<&ImageUse> {
-        let mut stage = stage;
-        loop {
-            match self.stages[stage].base {
-                Base::Image(image) => return Some(&self.images[image]),
-                Base::Scratch => return None,
-                Base::Stage(earlier) => stage = earlier,
-            }
-        }
+        Some(&self.images[self.stages[stage].image?])
     }
 
     /// `text` with the variables of a step expanded.

@@ -2,8 +2,8 @@
 //! the words that name the old release, the packages that are called otherwise,
 //! what the new release does not do any more, and the stages that take files.
 
+use super::Model;
 use super::effects::{self, Effect, Ledger, What};
-use super::{Base, Model};
 use crate::catalog::packages::{self, Renamed};
 use crate::catalog::{Kind, Release, commands, traps};
 use crate::facts::Files;
@@ -51,13 +51,12 @@ pub struct Move {
 #[must_use]
 pub fn stages_on(model: &Model<'_>, root: usize) -> Vec<usize> {
     let mut all = vec![root];
-    for stage in &model.stages[root + 1..] {
-        if let Base::Stage(parent) = stage.base
-            && all.contains(&parent)
-        {
-            all.push(stage.index);
-        }
+    let mut at = 0;
+    while let Some(stage) = all.get(at) {
+        all.extend(&model.stages[*stage].children);
+        at += 1;
     }
+    all.sort_unstable();
     all
 }
 

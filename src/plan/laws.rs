@@ -1,11 +1,13 @@
 //! The laws as checks in the product, and the comments by which a file
 //! suppresses a rule.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use crate::image::Reference;
 use crate::model::{Base, Model};
 use crate::rules;
 use crate::syntax::{Dockerfile, Instruction, Item, Keyword};
-use crate::text::{EditSet, Span};
+use crate::text::{Edit, EditSet, Span};
 
 use super::Unused;
 
@@ -36,9 +38,19 @@ pub(super) fn still_valid(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> 
 /// Every item that no edit touches is in the result, byte for byte, in order.
 fn untouched(before: &Dockerfile, edits: &EditSet, after: &Dockerfile) -> Result<(), String> {
     let mut items = after.items().iter();
+    // Both are in order of place: one walk over the edits does for all items.
+    let edits: Vec<&Edit> = edits.iter().collect();
+    let mut ahead = edits.as_slice();
     for item in before.items() {
         let span = item.span();
-        let touched = edits.iter().any(|edit| {
+        while let [edit, rest @ ..] = ahead
+            && edit.span.end <= span.start
+            && edit.span.start < span.start
+        {
+            ahead = rest;
+        }
+        let mut here = ahead.iter().take_while(|edit| edit.span.start < span.end);
+        let touched = here.any(|edit| {
             let inside = edit.span.start > span.start && edit.span.start < span.end;
             let overlaps = edit.span.start < span.end && edit.span.end > span.start;
             inside || (overlaps && !edit.span.is_empty())
@@ -101,7 +113,7 @@ fn bare(mount: &str) -> String {
 /// Digests and mounts stay, and every `--from` still names a stage or image.
 fn references(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), String> {
     let (before, after) = (old.file, new.file);
-    let kept: Vec<String> = mounts(after).iter().map(|mount| bare(mount)).collect();
+    let kept: HashSet<String> = mounts(after).iter().map(|mount| bare(mount)).collect();
     for mount in mounts(before) {
         if !kept.contains(&bare(&mount)) {
             return Err(format!("{mount} would be lost"));
@@ -113,13 +125,15 @@ fn references(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), S
             .filter_map(|image| image.reference.as_ref().ok()?.digest().map(str::to_owned))
             .collect()
     };
-    let kept = digests(new);
+    let kept: HashSet<String> = digests(new).into_iter().collect();
+    // A digest may be replaced in place by another, and by nothing else.
+    let replaced: HashSet<&[u8]> = edits
+        .iter()
+        .filter(|edit| is_digest(&edit.text))
+        .map(|edit| edit.span.of(before.source()))
+        .collect();
     for digest in digests(old) {
-        // A digest may be replaced in place by another, and by nothing else.
-        let replaced = edits.iter().any(|edit| {
-            edit.span.of(before.source()) == digest.as_bytes() && is_digest(&edit.text)
-        });
-        if !kept.contains(&digest) && !replaced {
+        if !kept.contains(&digest) && !replaced.contains(digest.as_bytes()) {
             return Err(format!("the digest {digest} would be lost"));
         }
     }
@@ -140,7 +154,7 @@ fn references(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), S
         let names = model.stages.iter().filter_map(|stage| stage.name.clone());
         names.collect()
     };
-    let kept = targets(new);
+    let kept: HashSet<String> = targets(new).into_iter().collect();
     for name in targets(old) {
         if !kept.contains(&name) {
             return Err(format!("the stage {name} would be lost"));
@@ -156,7 +170,7 @@ fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
         let plain = it.keyword == Keyword::Run && it.json.is_none() && it.heredocs.is_empty();
         plain.then(|| it.logical.text(file.source())[it.args.clone()].to_vec())
     };
-    let known: std::collections::HashSet<Vec<u8>> = before
+    let known: HashSet<Vec<u8>> = before
         .instructions()
         .filter_map(|it| body(before, it))
         .collect();
@@ -177,43 +191,63 @@ fn shell(before: &Dockerfile, after: &Dockerfile) -> Result<(), String> {
 /// A comment that suppresses rules.
 struct Suppression {
     comment: Span,
-    /// The rules, each with whether it had something to suppress; all rules
-    /// where there is none.
-    rules: Vec<(String, bool)>,
-    /// Whether anything was suppressed.
-    used: bool,
+    /// The rules; all where there is none.
+    rules: Vec<String>,
     reason: String,
-    /// The lines that it is about; `None`: the whole file.
-    lines: Option<(usize, usize)>,
+    /// The last line that it is about; `None`: the whole file.
+    last: Option<usize>,
     /// What is wrong with it, where it says nothing that is understood.
     fault: Option<String>,
 }
 
+/// The comments that say the same: the first of them, and whether there was
+/// something to suppress.
+struct Group {
+    first: usize,
+    used: bool,
+}
+
+/// Groups by the name of the rule; `None` for comments that name none, and so
+/// mean all.
+type Groups = HashMap<Option<String>, Group>;
+
 /// What the file's own comments ask to be left alone.
+#[derive(Default)]
 pub(super) struct Suppressions {
     rows: Vec<Suppression>,
+    /// For the whole file.
+    file: Groups,
+    /// For an instruction, by its last line, with its first line.
+    lines: BTreeMap<usize, (usize, Groups)>,
 }
 
 impl Suppressions {
-    /// The reason given, where the rule is suppressed on that line.
+    /// The reason given, where the rule is suppressed on that line; the first
+    /// in the file where there are several.
     pub(super) fn reason(&mut self, rule: &str, line: usize) -> Option<String> {
-        let mut reason = None;
-        for row in &mut self.rows {
-            let about = row.fault.is_none()
-                && row
-                    .lines
-                    .is_none_or(|(first, last)| (first..=last).contains(&line));
-            let every = row.rules.is_empty();
-            let named = row.rules.iter_mut().find(|(id, _)| id == rule);
-            match named {
-                Some((_, used)) if about => *used = true,
-                None if about && every => {}
-                _ => continue,
+        let here = self.lines.range_mut(line..).next();
+        let here = here.filter(|(_, (first, _))| *first <= line);
+        let among = [Some(&mut self.file), here.map(|(_, (_, groups))| groups)];
+        let mut found: Option<usize> = None;
+        for groups in among.into_iter().flatten() {
+            for key in [Some(rule.to_owned()), None] {
+                if let Some(group) = groups.get_mut(&key) {
+                    group.used = true;
+                    found = Some(found.map_or(group.first, |at| at.min(group.first)));
+                }
             }
-            row.used = true;
-            reason.get_or_insert_with(|| row.reason.clone());
         }
-        reason
+        found.map(|at| self.rows[at].reason.clone())
+    }
+
+    /// Whether a comment had something to suppress, by this rule or by any.
+    fn used(&self, row: &Suppression, rule: Option<&String>) -> bool {
+        let groups = match row.last {
+            None => Some(&self.file),
+            Some(last) => self.lines.get(&last).map(|(_, groups)| groups),
+        };
+        let group = groups.and_then(|groups| groups.get(&rule.cloned()));
+        group.is_some_and(|group| group.used)
     }
 
     /// The comments that suppressed nothing, once everything was asked. Only
@@ -229,13 +263,13 @@ impl Suppressions {
             };
             if let Some(fault) = &row.fault {
                 say(fault.clone());
-            } else if row.rules.is_empty() && !row.used && everything {
+            } else if row.rules.is_empty() && everything && !self.used(row, None) {
                 say("it suppresses nothing: no rule has anything to do here".to_owned());
             }
-            for (id, used) in &row.rules {
+            for id in &row.rules {
                 if rules::find(id).is_none() {
                     say(format!("there is no rule {id:?}"));
-                } else if !used && ran(id) {
+                } else if ran(id) && (row.fault.is_some() || !self.used(row, Some(id))) {
                     say(format!("{id} has nothing to do here"));
                 }
             }
@@ -248,10 +282,17 @@ impl Suppressions {
 /// `# dfmigrate: file-ignore[rule, …] reason` anywhere.
 pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
     let mut rows = Vec::new();
-    let items = file.items();
-    for (index, item) in items.iter().enumerate() {
-        let Item::Comment(comment) = item else {
-            continue;
+    // The lines of the next instruction, from the end of the file.
+    let mut next: Option<(usize, usize)> = None;
+    let mut firsts = HashMap::new();
+    for item in file.items().iter().rev() {
+        let comment = match item {
+            Item::Instruction(it) => {
+                next = Some((it.start_line, it.end_line));
+                continue;
+            }
+            Item::Comment(comment) => comment,
+            Item::Blank(_) | Item::Directive(_) => continue,
         };
         if memchr::memmem::find(comment.of(file.source()), b"dfmigrate:").is_none() {
             continue;
@@ -268,7 +309,7 @@ pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
         let (verb, rest) = rest.split_at(end);
         let (rules, why) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
             Some((rules, why)) => {
-                let rules = rules.split(',').map(|rule| (rule.trim().to_owned(), false));
+                let rules = rules.split(',').map(|rule| rule.trim().to_owned());
                 (rules.collect(), why)
             }
             None => (Vec::new(), rest),
@@ -276,23 +317,18 @@ pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
         let mut row = Suppression {
             comment: *comment,
             rules,
-            used: false,
             reason: why.trim().to_owned(),
-            lines: None,
+            last: None,
             fault: None,
         };
-        match verb {
-            "file-ignore" => {}
-            "ignore" => {
-                row.lines = items[index..].iter().find_map(|item| match item {
-                    Item::Instruction(it) => Some((it.start_line, it.end_line)),
-                    _ => None,
-                });
-                if row.lines.is_none() {
-                    row.fault = Some("no instruction comes after it".to_owned());
-                }
+        match (verb, next) {
+            ("file-ignore", _) => {}
+            ("ignore", Some((first, last))) => {
+                firsts.insert(last, first);
+                row.last = Some(last);
             }
-            verb => {
+            ("ignore", None) => row.fault = Some("no instruction comes after it".to_owned()),
+            (verb, _) => {
                 row.rules.clear();
                 row.fault = Some(format!(
                     "{verb:?} is nothing that dfmigrate does: write ignore or file-ignore"
@@ -301,5 +337,29 @@ pub(super) fn suppressions(file: &Dockerfile) -> Suppressions {
         }
         rows.push(row);
     }
-    Suppressions { rows }
+    rows.reverse();
+    let mut found = Suppressions::default();
+    for (at, row) in rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.fault.is_none())
+    {
+        let groups = match row.last {
+            None => &mut found.file,
+            Some(last) => {
+                let entry = found.lines.entry(last);
+                &mut entry.or_insert_with(|| (firsts[&last], Groups::new())).1
+            }
+        };
+        let keys = row.rules.iter().cloned().map(Some);
+        let all = row.rules.is_empty().then_some(None);
+        for key in keys.chain(all) {
+            groups.entry(key).or_insert(Group {
+                first: at,
+                used: false,
+            });
+        }
+    }
+    found.rows = rows;
+    found
 }

@@ -17,7 +17,7 @@ use crate::rules::{
     self, Context, Mend, Phase, PinOptions, Prefer, Proposals, Refusal, Rewrite, Rule, Safety,
 };
 use crate::syntax::{self, Dockerfile, SyntaxError};
-use crate::text::{EditSet, Span};
+use crate::text::{Edit, EditSet, Span};
 
 /// What the user wants done.
 #[derive(Clone, Debug)]
@@ -289,9 +289,15 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
         // then can a second run have nothing to propose.
         let mut kept = Vec::new();
         let alone = chosen.len() == 1;
+        let mut tried = 0;
         for rewrite in chosen.drain(..) {
+            tried += 1;
             let verdict = if alone {
                 Err(broken.clone())
+            } else if tried > TRIALS {
+                Err(format!(
+                    "{broken} (one of too many rewrites to try each alone)"
+                ))
             } else {
                 valid_alone(&model, &rewrite)
             };
@@ -335,6 +341,38 @@ struct Choice {
     held: Vec<Held>,
     refusals: Vec<Refusal>,
     unused: Vec<Unused>,
+}
+
+/// Edits that are made, each with the number of the first rewrite that makes it.
+/// They are disjoint, so their starts tell them apart.
+#[derive(Default)]
+struct Taken(BTreeMap<u32, (Edit, usize)>);
+
+impl Taken {
+    /// The first rewrite with which these edits can't be made, as
+    /// [`EditSet::merge`] has it: without looking at all that are far away.
+    fn first_clash(&self, edits: &EditSet) -> Option<usize> {
+        let clashing = |edit: &Edit| -> Option<usize> {
+            let Span { start, end } = edit.span;
+            let before = self.0.range(..start).next_back();
+            let before = before.filter(|(_, (other, _))| other.span.end > start);
+            let here = self.0.get(&start).filter(|(other, _)| other != edit);
+            // One that equals it has been fitted to those behind it.
+            let behind = self.0.range(start.saturating_add(1)..end.max(start + 1));
+            let all = before.into_iter().map(|(_, taken)| taken).chain(here);
+            let all = all.chain(behind.map(|(_, taken)| taken));
+            all.map(|(_, at)| *at).min()
+        };
+        edits.iter().filter_map(clashing).min()
+    }
+
+    /// Takes the edits of a rewrite that clashes with none.
+    fn take(&mut self, edits: &EditSet, number: usize) {
+        for edit in edits.iter() {
+            let entry = self.0.entry(edit.span.start);
+            entry.or_insert_with(|| (edit.clone(), number));
+        }
+    }
 }
 
 /// Runs the rules and settles grade and conflicts.
@@ -408,26 +446,35 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
     let covers = |other: &Rewrite, rewrite: &Rewrite| {
         other.includes.contains(&rewrite.rule) && clash(other, rewrite)
     };
-    let covered = |rewrite: &Rewrite| eligible.iter().any(|other| covers(other, rewrite));
+    // Few do the work of others: a file of any length has one or two.
+    let hosts: Vec<&Rewrite> = eligible
+        .iter()
+        .filter(|rewrite| !rewrite.includes.is_empty())
+        .collect();
+    let covered = |rewrite: &Rewrite| hosts.iter().any(|other| covers(other, rewrite));
     // One that is covered itself does not do the work of others.
     let order: Vec<Option<&'static str>> = eligible
         .iter()
         .map(|rewrite| {
-            let mut others = eligible.iter();
+            let mut others = hosts.iter();
             others
                 .find(|other| covers(other, rewrite) && !covered(other))
                 .map(|other| other.rule)
         })
         .collect();
     let mut chosen: Vec<Rewrite> = Vec::new();
+    let mut taken = Taken::default();
     for (rewrite, covered) in eligible.into_iter().zip(order) {
-        let before = chosen.iter().find(|other| clash(other, &rewrite));
-        match covered.or_else(|| before.map(|other| other.rule)) {
+        let before = taken.first_clash(&rewrite.edits).map(|at| chosen[at].rule);
+        match covered.or(before) {
             Some(rule) => held.push(Held {
                 rewrite,
                 reason: Reason::Conflict(rule),
             }),
-            None => chosen.push(rewrite),
+            None => {
+                taken.take(&rewrite.edits, chosen.len());
+                chosen.push(rewrite);
+            }
         }
     }
     // What changes the ground on which the others stand goes before them, and
@@ -481,10 +528,8 @@ fn reopened(
 }
 
 fn merged(rewrites: &[Rewrite]) -> EditSet {
-    rewrites.iter().fold(EditSet::default(), |all, rewrite| {
-        all.merge(&rewrite.edits)
-            .expect("conflicting rewrites were held")
-    })
+    let edits = rewrites.iter().flat_map(|rewrite| rewrite.edits.iter());
+    EditSet::new(edits.cloned().collect()).expect("conflicting rewrites were held")
 }
 
 /// Whether the laws hold for these edits, or which is broken and how.
@@ -501,15 +546,18 @@ fn lawful(
     laws::still_valid(before, edits, &after)?;
     let again = choose(&after, facts, options, phase);
     // What breaks a law there is held by the second run too.
-    match again
-        .chosen
-        .iter()
-        .find(|more| valid_alone(&after, more).is_ok())
-    {
+    // Of very many the first after those that are tried counts as one that does not.
+    let mut more = again.chosen.iter().enumerate();
+    let more = more.find(|(at, more)| *at >= TRIALS || valid_alone(&after, more).is_ok());
+    match more.map(|(_, more)| more) {
         Some(more) => Err(again_proposes(more)),
         None => Ok(()),
     }
 }
+
+/// How many rewrites are tried alone where together they break a law: each
+/// trial reads the whole file again.
+const TRIALS: usize = 50;
 
 /// Whether a rewrite alone gives a valid file, or which law it breaks.
 fn valid_alone(model: &Model<'_>, rewrite: &Rewrite) -> Result<(), String> {

@@ -111,11 +111,9 @@ pub fn stdin() -> anyhow::Result<Vec<u8>> {
         .take(discover::MAX_BYTES + 1)
         .read_to_end(&mut bytes)
         .context("can't read standard input")?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= discover::MAX_BYTES,
-        "standard input is over {} bytes: no Dockerfile is",
-        discover::MAX_BYTES
-    );
+    if let Err(error) = discover::check_size(&bytes) {
+        anyhow::bail!("standard input {error}");
+    }
     Ok(bytes)
 }
 

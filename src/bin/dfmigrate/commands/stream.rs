@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dfmigrate::context::GivenFiles;
-use dfmigrate::discover::MAX_BYTES;
+use dfmigrate::discover;
 use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan;
 use dfmigrate::report::{FileReport, Outcome, PatchName, stream_line};
@@ -204,12 +204,7 @@ fn parts(request: Request, path: &str) -> Result<(Vec<u8>, Box<dyn Files>), Stri
         (None, None) => return Err("it has neither `text` nor `base64`".to_owned()),
         (Some(_), Some(_)) => return Err("it has both `text` and `base64`".to_owned()),
     };
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!(
-            "it has {} bytes, more than the {MAX_BYTES} that are read of a Dockerfile",
-            text.len()
-        ));
-    }
+    discover::check_size(&text).map_err(|error| format!("it {error}"))?;
     if request.files.is_empty() && !request.complete {
         return Ok((text, Box::new(NoFiles)));
     }
