@@ -1,6 +1,7 @@
 //! How long things live: version lines of images, and images that their
 //! makers gave up.
 
+use super::memo::Memo;
 use super::table::{Row, Table};
 use super::tags::{Entry, group_tags, lookup};
 use super::{Date, Release};
@@ -135,6 +136,11 @@ fn leading_version(tag: &str) -> Option<&str> {
 /// of a distribution itself: that has the ends of its [`Release`].
 #[must_use]
 pub fn line(image: &str, tag: &str) -> Option<Line> {
+    static KNOWN: Memo<Option<Line>> = Memo::new();
+    KNOWN.answer(image, tag, find_line)
+}
+
+fn find_line(image: &str, tag: &str) -> Option<Line> {
     if super::releases()
         .iter()
         .any(|release| release.family == image)

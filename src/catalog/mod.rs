@@ -20,6 +20,7 @@ pub mod java;
 pub mod libraries;
 pub mod life;
 pub mod living;
+mod memo;
 pub mod origin;
 pub mod packages;
 mod pin;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::memo::Memo;
 use super::spelling::{Spellings, tokens};
 use super::tags::{Base, Entry, Kind, group_tags, is_official, lookup};
 use super::{Date, release};
@@ -96,6 +97,11 @@ impl fmt::Display for NoPin {
 /// Says why there is no such tag. It is never guessed: what comes out is in the
 /// same group of the library, or left it in the same group.
 pub fn codename_tag(image: &str, tag: &str) -> Result<Pin, NoPin> {
+    static KNOWN: Memo<Result<Pin, NoPin>> = Memo::new();
+    KNOWN.answer(image, tag, find_pin)
+}
+
+fn find_pin(image: &str, tag: &str) -> Result<Pin, NoPin> {
     let entry = lookup(image, tag).ok_or_else(|| {
         if is_official(image) {
             NoPin::UnknownTag

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use super::codename_tag;
+use super::memo::Memo;
 use super::spelling::{Spellings, insertions, tokens};
 use super::tags::{Entry, Kind, has_kind, is_official, lookup, tags};
 
@@ -59,6 +60,11 @@ impl fmt::Display for NoSibling {
 ///
 /// Says why there is none.
 pub fn slim_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
+    static KNOWN: Memo<Result<String, NoSibling>> = Memo::new();
+    KNOWN.answer(image, tag, find_slim)
+}
+
+fn find_slim(image: &str, tag: &str) -> Result<String, NoSibling> {
     let entry = known(image, tag)?;
     if entry.kind != Kind::Full {
         return Err(NoSibling::Not(entry.kind));
@@ -91,6 +97,11 @@ pub fn slim_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
 ///
 /// Says why there is none.
 pub fn alpine_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
+    static KNOWN: Memo<Result<String, NoSibling>> = Memo::new();
+    KNOWN.answer(image, tag, find_alpine)
+}
+
+fn find_alpine(image: &str, tag: &str) -> Result<String, NoSibling> {
     let entry = known(image, tag)?;
     if !matches!(entry.kind, Kind::Full | Kind::Slim) {
         return Err(NoSibling::Not(entry.kind));
@@ -126,6 +137,11 @@ pub fn alpine_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
 ///
 /// Says why there is none.
 pub fn runtime_tag(image: &str, tag: &str) -> Result<String, NoSibling> {
+    static KNOWN: Memo<Result<String, NoSibling>> = Memo::new();
+    KNOWN.answer(image, tag, find_runtime)
+}
+
+fn find_runtime(image: &str, tag: &str) -> Result<String, NoSibling> {
     const KIT: &str = "jdk";
     let entry = known(image, tag)?;
     if entry.base.is_none() {
