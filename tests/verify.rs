@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 /// Answers for the roles `before`, `after` and `base` from files beside it:
-/// `log-ROLE` is printed, `hang-ROLE` and `fail-ROLE` say how it ends.
+/// `once-ROLE` is printed and ends the first build (and what `then-base` holds the
+/// next one of a base), `log-ROLE` is printed, `hang-ROLE` and `fail-ROLE` say how it ends.
 const DOCKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >> "$here/calls"
@@ -27,6 +28,7 @@ case "$1 $2" in
     while [ $# -gt 0 ]; do [ "$1" != --tag ] || tag=$2; shift; done
     r=$(role "$tag")
     [ ! -f "$here/log-$r" ] || cat "$here/log-$r" >&2
+    if [ -f "$here/once-$r" ]; then cat "$here/once-$r" >&2; rm "$here/once-$r"; [ ! -f "$here/then-base" ] || mv "$here/then-base" "$here/once-base"; exit 1; fi
     if [ -f "$here/hang-$r" ]; then echo $$ > "$here/hanging"; sleep 600; fi
     [ ! -f "$here/fail-$r" ] ;;
   "image inspect") cat "$here/$(role "$(last "$@")").id" ;;
@@ -382,4 +384,62 @@ fn a_file_made_by_hand_is_compared_as_well() {
     let (code, out, err) = bench.run(&["--against", "../by-hand"]);
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(out.contains("verified"), "{out}");
+}
+
+#[test]
+fn a_base_that_cant_be_had_gives_way_to_a_smaller_plan() {
+    for (said, shown) in [
+        (
+            "ERROR: failed to do request: Head \"https://registry-1.docker.io/v2/\": no such host\n",
+            "could not be built",
+        ),
+        (
+            "ERROR: failed to solve: python:3.13-slim-trixie: not found\n",
+            "does not build",
+        ),
+    ] {
+        let bench = Bench::new();
+        bench.put("once-after", said.as_bytes());
+        // The image to read for it is not there either.
+        if said.contains("not found") {
+            bench.put("then-base", said.as_bytes());
+        }
+        let (code, out, err) = bench.run(&["--repair", "--apply", "--allow-dirty"]);
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(out.contains(shown), "{out}");
+        assert!(!bench.unchanged(), "{out}");
+    }
+}
+
+#[test]
+fn what_could_not_be_tried_is_not_refuted() {
+    let bench = Bench::new();
+    bench.put("fail-after", b"");
+    bench.put("log-after", b"ERROR: failed to do request: no such host\n");
+    let (code, out, err) = bench.run(&["--repair"]);
+    assert_eq!(code, Some(2), "{out}{err}");
+    assert!(out.contains("could not be verified"), "{out}");
+    assert!(out.contains("could not be asked"), "{out}");
+}
+
+#[test]
+fn a_section_for_a_pull_request_says_verdict_and_size() {
+    let bench = Bench::new();
+    let (code, out, err) = bench.run(&["--output-format", "markdown"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.starts_with("## Proof by building\n"), "{out}");
+    assert!(out.contains("| Dockerfile | verified | "), "{out}");
+}
+
+#[test]
+fn read_only_files_are_written_only_when_that_is_asked() {
+    let bench = Bench::new();
+    let file = bench.at("work/Dockerfile");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).expect("it is ours");
+    let (code, out, err) = bench.run(&["--apply", "--allow-dirty"]);
+    assert_eq!(code, Some(4), "{out}{err}");
+    assert!(bench.unchanged(), "{err}");
+    let (code, out, err) = bench.run(&["--apply", "--allow-dirty", "--allow-read-only"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(!bench.unchanged());
 }

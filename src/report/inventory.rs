@@ -653,12 +653,14 @@ fn notes(rows: &[&Row]) -> Vec<(String, Vec<String>)> {
     found
 }
 
+/// A text as a cell of a table in Markdown: one line, and inert.
+pub(crate) fn cell(text: &str) -> String {
+    let text = visible(text).replace('\\', "\\\\").replace('|', "\\|");
+    text.replace(['\n', '\t'], " ").replace('<', "&lt;")
+}
+
 fn markdown(rows: &[&Row], totals: &Totals, today: Date) -> String {
     let then = rows.iter().any(|row| row.then.is_some());
-    let cell = |text: &str| {
-        let text = visible(text).replace('\\', "\\\\").replace('|', "\\|");
-        text.replace(['\n', '\t'], " ").replace('<', "&lt;")
-    };
     let mut out = format!("# Images\n\n{}\n\n", totals.sentence());
     for line in totals.remarks(today) {
         let _ = writeln!(out, "{line}");

@@ -20,6 +20,7 @@ mod text;
 pub use diff::{PatchName, patch, review_diff};
 pub use failure::syntax_errors;
 pub use inspect::inspect_line;
+pub(crate) use inventory::cell;
 pub use inventory::{Form, Row, Totals, inventory, inventory_text, totals};
 pub use json::{VERSION, report_line_schema, report_schema};
 pub use ledger::{ledger_json, ledger_text};

@@ -18,7 +18,9 @@ pub mod builder;
 pub mod closure;
 pub mod config;
 pub mod failure;
+mod images;
 pub mod layer;
+mod outcome;
 pub mod process;
 pub mod repair;
 pub mod report;
@@ -26,260 +28,30 @@ pub mod root;
 pub mod secrets;
 pub mod size;
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::facts::Facts;
-use crate::model::{Base, Model};
+use crate::model::Model;
 use crate::plan::{self, Plan};
 use crate::rules::{Context, Mend, Safety};
-use crate::syntax::{self, Keyword};
+use crate::syntax;
 use crate::text::{Edit, EditSet, Span};
 
-use archive::{Cache, Image};
+use archive::Image;
 use behaviour::{Answer, Compared, Question};
-use builder::{Build, Builder, Flags};
-use closure::{Finding, Side};
+use closure::Side;
 use config::Difference;
 use failure::Failure;
-use process::Stop;
+use images::Built;
 use root::Root;
-use secrets::Secrets;
-use size::{Folder, Weight};
 
-/// How to verify.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What to plan.
-    pub plan: plan::Options,
-    /// What to hand on to the builder.
-    pub flags: Flags,
-    /// How long one build may take.
-    pub time: Duration,
-    /// Start containers and ask them.
-    pub run: Option<Run>,
-    /// Mend what fails, in at most so many rounds; `None` tells only.
-    pub repair: Option<u32>,
-    /// Leave the images.
-    pub keep: bool,
-    /// Compare with this file, made by hand, instead of with a plan.
-    pub against: Option<String>,
-}
-
-/// How to start containers; what is not told is taken from the image before.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The question, with the port if it was named.
-    pub question: Question,
-    /// Ask on the first port that the image exposes.
-    pub exposed: bool,
-}
-
-/// What all files of a run share.
-#[derive(Debug)]
-pub struct Session<'s> {
-    /// The builder.
-    pub builder: &'s Builder,
-    /// What no log may show.
-    pub secrets: &'s Secrets,
-    /// What is kept between runs.
-    pub cache: &'s Cache,
-    /// Ends everything.
-    pub stop: &'s Stop,
-    /// Base images that were read, by the instructions that name them.
-    pub bases: &'s Mutex<HashMap<String, Image>>,
-}
-
-/// One file.
-#[derive(Clone, Copy)]
-pub struct Subject<'s> {
-    /// Its path.
-    pub path: &'s Path,
-    /// Its path as reports print it.
-    pub shown: &'s str,
-    /// Its bytes.
-    pub bytes: &'s [u8],
-    /// Its build context.
-    pub context: &'s Path,
-    /// What rules may ask.
-    pub facts: Facts<'s>,
-}
-
-/// What came of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// The plan holds.
-    Verified,
-    /// The plan holds after mends.
-    Mended,
-    /// A smaller plan holds: some of the first one's rewrites are not in it.
-    SteppedDown,
-    /// The plan changes what the image is or does.
-    Differs,
-    /// No plan holds: the file is best left alone.
-    GaveUp,
-    /// The file does not build as it is.
-    BeforeFails,
-    /// Nothing would change.
-    Unchanged,
-    /// The file can't be parsed.
-    Invalid,
-    /// Something else failed: the builder, the network, the disk.
-    Failed,
-}
-
-impl Verdict {
-    /// Whether a change was proven and may be written.
-    #[must_use]
-    pub fn holds(self) -> bool {
-        matches!(self, Self::Verified | Self::Mended | Self::SteppedDown)
-    }
-
-    /// Its name in reports.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Mended => "mended",
-            Self::SteppedDown => "stepped-down",
-            Self::Differs => "differs",
-            Self::GaveUp => "gave-up",
-            Self::BeforeFails => "before-fails",
-            Self::Unchanged => "unchanged",
-            Self::Invalid => "invalid",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What came of a file, with all that was seen.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// The plan that the verdict is about: the one that holds, or the last
-    /// one that was tried.
-    pub plan: Plan,
-    /// Each plan that was built, in order.
-    pub rounds: Vec<Round>,
-    /// What stopped it.
-    pub failure: Option<Failure>,
-    /// How long it took.
-    pub took: Duration,
-    /// The images that were left, with `keep`.
-    pub kept: Vec<String>,
-}
-
-/// One plan, built.
-#[derive(Clone, Debug, Default)]
-pub struct Round {
-    /// The titles of its rewrites.
-    pub plan: Vec<String>,
-    /// What was added to it since the round before.
-    pub mends: Vec<Mend>,
-    /// Why it does not hold; empty when it does.
-    pub problems: Vec<String>,
-    /// What is worth knowing and no reason against it.
-    pub notes: Vec<String>,
-    /// The comparison, where it could be built.
-    pub seen: Option<Seen>,
-    /// The last lines of the log where the build or the container failed.
-    pub log: Vec<String>,
-}
-
-/// The comparison of two images.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// Where the configurations differ.
-    pub config: Vec<Difference>,
-    /// What the closure lacks.
-    pub closure: Vec<Finding>,
-    /// The layers before and after.
-    pub layers: (Vec<Weight>, Vec<Weight>),
-    /// The folders.
-    pub folders: Vec<Folder>,
-    /// What the containers said.
-    pub behaviour: Option<Behaviour>,
-}
-
-impl Seen {
-    /// The bytes on disk before and after.
-    #[must_use]
-    pub fn bytes(&self) -> (u64, u64) {
-        let sum = |layers: &[Weight]| layers.iter().map(|layer| layer.bytes).sum();
-        (sum(&self.layers.0), sum(&self.layers.1))
-    }
-
-    /// The compressed bytes before and after.
-    #[must_use]
-    pub fn compressed(&self) -> (u64, u64) {
-        let sum = |layers: &[Weight]| layers.iter().map(|layer| layer.compressed).sum();
-        (sum(&self.layers.0), sum(&self.layers.1))
-    }
-}
-
-/// What the containers of both images said.
-#[derive(Clone, Debug)]
-pub struct Behaviour {
-    /// What was asked.
-    pub asked: String,
-    /// The answers.
-    pub before: Answer,
-    /// As `before`.
-    pub after: Answer,
-    /// How they compare.
-    pub compared: Compared,
-}
-
-/// Hears what is going on.
-pub trait Watch: Sync {
-    /// What is being done now.
-    fn now(&self, what: &str);
-}
-
-/// An image of ours; its tag is taken away when it goes out of scope.
-struct Tagged<'s> {
-    builder: &'s Builder,
-    tag: String,
-    keep: bool,
-}
-
-impl Drop for Tagged<'_> {
-    fn drop(&mut self) {
-        if !self.keep {
-            self.builder.untag(&self.tag);
-        }
-    }
-}
-
-/// A built image, its contents, and those of the image it is built on.
-struct Built<'s> {
-    tagged: Tagged<'s>,
-    image: Image,
-    base: Option<Image>,
-}
-
-impl Built<'_> {
-    /// How many of its lowest layers are the base image's.
-    fn base_layers(&self) -> usize {
-        let Some(base) = &self.base else { return 0 };
-        let ids = &base.config.diff_ids;
-        if self.image.config.diff_ids.starts_with(ids) {
-            ids.len()
-        } else {
-            0
-        }
-    }
-}
+pub use outcome::{
+    Behaviour, Options, Outcome, Round, Run, Seen, Session, Subject, Verdict, Watch,
+};
 
 /// Numbers the images and containers of this process.
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
-
-/// How long an image may take to be read.
-const READING: Duration = Duration::from_secs(1200);
 
 /// An image that grew by less than this is not said to have grown.
 const SLACK: u64 = 1 << 20;
@@ -314,6 +86,7 @@ pub fn verify(
         verdict: Verdict::Unchanged,
         plan,
         rounds: Vec::new(),
+        dropped: Vec::new(),
         failure: None,
         took: Duration::ZERO,
         kept: Vec::new(),
@@ -373,9 +146,17 @@ impl<'w> Worker<'w> {
             )?;
             round.mends = std::mem::take(&mut added);
             let holds = round.problems.is_empty();
+            let trouble = round.trouble.clone();
             outcome.rounds.push(round);
             if holds {
-                let dropped = planned.ignore.len() > self.options.plan.ignore.len();
+                let of_user = &self.options.plan.ignore;
+                let more = planned
+                    .ignore
+                    .iter()
+                    .filter(|rule| !of_user.contains(*rule));
+                outcome.dropped = more.cloned().collect();
+                outcome.dropped.sort();
+                let dropped = !outcome.dropped.is_empty();
                 outcome.verdict = match outcome.rounds.len() {
                     1 => Verdict::Verified,
                     _ if dropped => Verdict::SteppedDown,
@@ -384,6 +165,11 @@ impl<'w> Worker<'w> {
                 return Ok(());
             }
             outcome.verdict = Verdict::Differs;
+            if let Some(trouble) = &trouble
+                && self.options.repair.is_none()
+            {
+                return Err(trouble.clone());
+            }
             if self.options.repair.is_none() || self.options.against.is_some() {
                 return Ok(());
             }
@@ -397,10 +183,10 @@ impl<'w> Worker<'w> {
                     .collect()
             };
             let mut tries: Vec<(Vec<Mend>, bool)> = Vec::new();
-            if left > 0 {
+            if left > 0 && trouble.is_none() {
                 tries.push((fresh(mends), false));
             }
-            if !whole {
+            if !whole && trouble.is_none() {
                 tries.push((fresh(repair::written(&old, before.base_layers())), true));
             }
             let mut next = None;
@@ -429,6 +215,11 @@ impl<'w> Worker<'w> {
                 None => match self.smaller(planned, &outcome.plan) {
                     Some(smaller) => smaller,
                     None => {
+                        // What could not be tried is not refuted.
+                        let mut rounds = outcome.rounds.iter();
+                        if let Some(trouble) = rounds.find_map(|round| round.trouble.clone()) {
+                            return Err(trouble);
+                        }
                         outcome.verdict = Verdict::GaveUp;
                         return Ok(());
                     }
@@ -487,7 +278,8 @@ impl<'w> Worker<'w> {
                 round
                     .problems
                     .push(format!("the rewritten file does not build: `{step}` fails"));
-                let base = self.base_of(&plan.after)?;
+                // What it would stand on may be what can't be had.
+                let base = self.base_of(&plan.after).ok().flatten();
                 let empty = Image {
                     config: config::Config::default(),
                     layers: Vec::new(),
@@ -504,6 +296,13 @@ impl<'w> Worker<'w> {
                     .filter_map(|l| repair::mend(l, &owners, old_side));
                 round.log = broken.lines;
                 return Ok((round, mends.collect()));
+            }
+            // What the file builds on now could be had; this is the plan's.
+            Err(failure @ (Failure::Network(_) | Failure::Other(_))) => {
+                let why = format!("the rewritten file could not be built: {failure}");
+                round.problems.push(why);
+                round.trouble = Some(failure);
+                return Ok((round, Vec::new()));
             }
             Err(failure) => return Err(failure),
         };
@@ -608,121 +407,6 @@ impl<'w> Worker<'w> {
         demands
             .map(|d| (d.program.clone(), d.via.clone()))
             .collect()
-    }
-
-    /// Builds, reads the image, and reads that of its base.
-    fn build(&self, dockerfile: &[u8], role: &str) -> Result<Built<'w>, Failure> {
-        let tag = format!("dfmigrate-verify:{}-{role}", self.slug);
-        let tagged = self.build_one(dockerfile, &tag, role, self.subject.context, false)?;
-        self.watch.now(&format!("{role}: reading the image"));
-        let image = self.read(&tag)?;
-        let base = self.base_of(dockerfile)?;
-        Ok(Built {
-            tagged,
-            image,
-            base,
-        })
-    }
-
-    fn build_one(
-        &self,
-        dockerfile: &[u8],
-        tag: &str,
-        role: &str,
-        context: &Path,
-        bare: bool,
-    ) -> Result<Tagged<'w>, Failure> {
-        let mut flags = self.options.flags.clone();
-        if bare {
-            flags = Flags {
-                build_args: flags.build_args,
-                platform: flags.platform,
-                ..Flags::default()
-            };
-        }
-        let build = Build {
-            dockerfile,
-            path: self.subject.path,
-            context,
-            tag,
-            flags: &flags,
-        };
-        self.watch.now(&format!("{role}: building"));
-        let session = self.session;
-        session
-            .builder
-            .build(&build, session.secrets, self.options.time, |step| {
-                self.watch.now(&format!("{role}: {step}"));
-            })?;
-        Ok(Tagged {
-            builder: session.builder,
-            tag: tag.to_owned(),
-            keep: self.options.keep && !bare,
-        })
-    }
-
-    fn read(&self, tag: &str) -> Result<Image, Failure> {
-        let id = self.session.builder.id(tag)?;
-        let cache = self.session.cache;
-        if let Some(image) = cache.image(&id) {
-            return Ok(image);
-        }
-        let builder = self.session.builder;
-        builder.save(tag, READING, |archive| archive::read(archive, &id, cache))
-    }
-
-    /// The image that the last stage is built on, read by building nothing on
-    /// it: the file's own ARG lines say what its FROM means.
-    fn base_of(&self, dockerfile: &[u8]) -> Result<Option<Image>, Failure> {
-        let file = syntax::parse(dockerfile.to_vec());
-        let model = Model::of(&file);
-        let Some(last) = model.stages.len().checked_sub(1) else {
-            return Ok(None);
-        };
-        let mut stage = &model.stages[last];
-        if let Some(target) = &self.options.flags.target {
-            let named = model
-                .stages
-                .iter()
-                .find(|s| s.name.as_ref() == Some(&target.to_lowercase()));
-            stage = named.unwrap_or(stage);
-        }
-        while let Base::Stage(earlier) = stage.base {
-            stage = &model.stages[earlier];
-        }
-        if !matches!(stage.base, Base::Image(_)) {
-            return Ok(None);
-        }
-        let text = |at: usize| {
-            let it = model.instructions[at];
-            String::from_utf8_lossy(it.code(file.source()).of(file.source())).into_owned()
-        };
-        let mut bare = String::new();
-        for (at, it) in model.instructions.iter().enumerate() {
-            match it.keyword {
-                Keyword::From => break,
-                Keyword::Arg => bare.push_str(&(text(at) + "\n")),
-                _ => {}
-            }
-        }
-        bare.push_str(&(text(stage.from) + "\n"));
-        let known = || {
-            self.session
-                .bases
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some(image) = known().get(&bare) {
-            return Ok(Some(image.clone()));
-        }
-        let empty = tempfile::tempdir()
-            .map_err(|error| Failure::Other(format!("no folder can be made: {error}")))?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let tag = format!("dfmigrate-verify:{}-base-{number}", self.slug);
-        let _tagged = self.build_one(bare.as_bytes(), &tag, "base", empty.path(), true)?;
-        let image = self.read(&tag)?;
-        known().insert(bare, image.clone());
-        Ok(Some(image))
     }
 
     /// What to ask, with what the image before says of itself.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::behaviour::Compared;
 use super::size::{Folder, Weight};
 use super::{Outcome, Round, Seen, Verdict};
-use crate::report::{style, visible};
+use crate::report::{cell, style, visible};
 use crate::rules::Missing;
 
 /// The version of the JSON format.
@@ -55,6 +55,8 @@ struct FileJson {
     verdict: &'static str,
     /// The rules of the plan that the verdict is about.
     rules: Vec<&'static str>,
+    /// Rules that are left out of it, since what they proposed does not hold.
+    left_out: Vec<String>,
     /// Whether that plan was written into the file.
     written: bool,
     /// What stopped it, in words.
@@ -219,6 +221,7 @@ pub fn document(builder: &str, files: &[File<'_>]) -> Document {
                 path: file.shown.to_owned(),
                 verdict: file.outcome.verdict.name(),
                 rules: file.outcome.plan.chosen.iter().map(|r| r.rule).collect(),
+                left_out: file.outcome.dropped.clone(),
                 written: file.written,
                 failure: file.outcome.failure.as_ref().map(ToString::to_string),
                 refusals: file
@@ -387,8 +390,87 @@ pub fn text(file: &File<'_>) -> String {
     } else if outcome.verdict.holds() {
         let _ = writeln!(out, "  {dim}not written: --apply writes it{dim:#}");
     }
+    if !outcome.dropped.is_empty() {
+        let rules = outcome.dropped.join(",");
+        let _ = writeln!(
+            out,
+            "  {dim}left out:{dim:#} {rules}; `# dfmigrate: file-ignore[{rules}] REASON` in the file keeps reviews from proposing it again"
+        );
+    }
     for tag in &outcome.kept {
         let _ = writeln!(out, "  {dim}kept{dim:#} {tag}");
+    }
+    out
+}
+
+/// The reports of all files as a section in Markdown, for the body of a pull
+/// request.
+#[must_use]
+pub fn markdown(builder: &str, files: &[File<'_>]) -> String {
+    let mut out = format!(
+        "## Proof by building\n\nBuilt before and after with {}.\n\n",
+        cell(builder)
+    );
+    out.push_str("| file | verdict | size | what |\n| --- | --- | --- | --- |\n");
+    for file in files {
+        let last = file
+            .outcome
+            .rounds
+            .iter()
+            .rev()
+            .find_map(|r| r.seen.as_ref());
+        let size = last.map_or_else(String::new, |seen| {
+            let (was, is) = seen.bytes();
+            format!(
+                "{} → {} MB ({})",
+                megabytes(was),
+                megabytes(is),
+                less(was, is)
+            )
+        });
+        let _ = writeln!(
+            out,
+            "| {} | {} | {size} | {} |",
+            cell(file.shown),
+            file.outcome.verdict.name(),
+            cell(&headline(file.outcome)),
+        );
+    }
+    for file in files {
+        let rounds = file.outcome.rounds.iter();
+        let told: Vec<&Round> = rounds
+            .filter(|r| !(r.problems.is_empty() && r.mends.is_empty() && r.notes.is_empty()))
+            .collect();
+        if told.is_empty() && file.outcome.failure.is_none() {
+            continue;
+        }
+        let _ = writeln!(out, "\n### {}\n", cell(file.shown));
+        if let Some(failure) = &file.outcome.failure {
+            let _ = writeln!(out, "- {}", cell(&failure.to_string()));
+        }
+        for round in told {
+            for mend in &round.mends {
+                let _ = writeln!(
+                    out,
+                    "- added: {} ({})",
+                    cell(&missing(&mend.what)),
+                    cell(&mend.why)
+                );
+            }
+            for line in &round.problems {
+                let _ = writeln!(out, "- does not hold: {}", cell(line));
+            }
+            for line in &round.notes {
+                let _ = writeln!(out, "- {}", cell(line));
+            }
+            if !round.log.is_empty() {
+                out.push_str("\n");
+                for line in &round.log {
+                    let _ = writeln!(out, "      {}", visible(line));
+                }
+                out.push('\n');
+            }
+        }
     }
     out
 }

@@ -60,6 +60,14 @@ pub struct Verify {
     #[arg(long, requires = "apply")]
     pub allow_dirty: bool,
 
+    /// With --apply: also one of several names (hard links) of a file; the others keep the old content
+    #[arg(long, requires = "apply")]
+    pub allow_hard_links: bool,
+
+    /// With --apply: also files that are read-only; they stay so
+    #[arg(long, requires = "apply")]
+    pub allow_read_only: bool,
+
     #[command(flatten)]
     pub plan: PlanArgs,
 
@@ -213,6 +221,8 @@ pub enum Format {
     Text,
     /// One JSON document; `generate verify-schema` prints its schema
     Json,
+    /// A section for the body of a pull request
+    Markdown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -292,6 +302,9 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         .collect();
     if args.output_format == Format::Json {
         let text = report::json(&builder.version, &files);
+        std::io::stdout().lock().write_all(text.as_bytes())?;
+    } else if args.output_format == Format::Markdown {
+        let text = report::markdown(&builder.version, &files);
         std::io::stdout().lock().write_all(text.as_bytes())?;
     } else {
         let tried: Vec<&Outcome> = done.iter().map(|(_, outcome, _)| outcome).collect();
@@ -466,7 +479,7 @@ fn print_one(
     }
     let mut written = false;
     if args.apply && outcome.verdict.holds() {
-        match write(source, &outcome, args.allow_dirty) {
+        match write(source, &outcome, args) {
             None => written = true,
             Some(why) => {
                 anstream::eprintln!("dfmigrate: {}: {}", one_line(&source.shown), one_line(&why));
@@ -488,15 +501,19 @@ fn print_one(
 }
 
 /// Writes what was proven, or says why not.
-fn write(source: &Source, outcome: &Outcome, allow_dirty: bool) -> Option<String> {
-    if !allow_dirty {
+fn write(source: &Source, outcome: &Outcome, args: &Verify) -> Option<String> {
+    if !args.allow_dirty {
         let state = apply::committed(&[source.path.as_path()]);
         if let Some(state) = state.iter().find(|state| state.is_in_the_way()) {
             return Some(format!("was not written: {state}"));
         }
     }
     let plan = &outcome.plan;
-    let options = apply::Options::default();
+    let options = apply::Options {
+        hard_links: args.allow_hard_links,
+        read_only: args.allow_read_only,
+        ..apply::Options::default()
+    };
     apply::write(source, plan.before.source(), &plan.after, &options)
         .err()
         .map(|error| error.to_string())
@@ -606,6 +623,8 @@ impl Verify {
         all.paths.clone_from(&args.paths);
         all.files_from.clone_from(&args.files_from);
         all.allow_dirty = args.allow_dirty;
+        all.allow_hard_links = args.allow_hard_links;
+        all.allow_read_only = args.allow_read_only;
         all.plan.clone_from(&args.plan);
         all
     }
