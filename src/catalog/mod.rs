@@ -40,6 +40,7 @@ pub use date::Date;
 pub use pin::{NoPin, Pin, Proof, codename_tag};
 pub use release::{Release, release, releases};
 pub use sibling::{NoSibling, alpine_tag, runtime_tag, slim_tag};
+pub use spelling::tags_naming;
 pub use tags::{
     Base, Certainty, Entry, Group, ImageInfo, Kind, Source, aliases, image, images, is_official,
     lookup, source, tags,

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::release::release;
-use super::tags::{Base, rows};
+use super::release::{Release, release, releases};
+use super::tags::{Base, Certainty, rows};
 
 static FAMILIES: &str = include_str!("data/families.tsv");
 
@@ -128,6 +128,28 @@ impl Spellings {
             }
         }
         all
+    }
+}
+
+/// The tags of an image that say the same as `tag` and also the release that
+/// `word` names (`bookworm`, `3.23`), the ones to prefer first. Whether there are
+/// such tags is not known here. Empty where the tag names the release already,
+/// or nothing is known by that word.
+pub fn tags_naming(image: &str, tag: &str, word: &str) -> Vec<String> {
+    let is_named = |release: &&Release| release.name == word || release.version == Some(word);
+    let mut found = releases().iter().filter(is_named);
+    // A number that two distributions have names neither.
+    let (Some(release), None) = (found.next(), found.next()) else {
+        return Vec::new();
+    };
+    let base = Base {
+        family: release.family,
+        release: release.name,
+        certainty: Certainty::Known,
+    };
+    match Spellings::of(image, &base) {
+        Some(spellings) if !spellings.named_in(tag) => spellings.put_into(&tokens(tag)),
+        _ => Vec::new(),
     }
 }
 

@@ -3,7 +3,9 @@
 
 use jiff::SignedDuration;
 
+use super::pins::{Official, official};
 use super::{ImageUse, Model, Place};
+use crate::catalog;
 use crate::facts::{Images, Index, Known, Resolved, ToldBy};
 use crate::image::Reference;
 
@@ -169,6 +171,40 @@ pub enum Live {
     Differ(String),
     /// It does not say.
     Unknown,
+}
+
+/// The most tags that the registry is asked about in search of one.
+const CANDIDATES: usize = 4;
+
+/// The tag that names the release which an official image's own annotations
+/// (`org.opencontainers.image.base.name`) name as its base, where the registry
+/// has both as one image; with the proof. For tags that the catalogue has not:
+/// those that came after it.
+#[must_use]
+pub fn codename_by_base(images: &dyn Images, reference: &Reference) -> Option<(String, String)> {
+    let Official { image, tag } = official(reference)?;
+    if reference.digest().is_some() || catalog::lookup(image, tag).is_some() {
+        return None;
+    }
+    let base = base(&images.index(reference).yes()?)?;
+    let word = base.split_once(':')?.1.split('-').next()?;
+    let candidates = catalog::tags_naming(image, tag, word);
+    // All are asked about before one is taken: together, not one by one.
+    let asked: Vec<(String, Live)> = candidates
+        .into_iter()
+        .take(CANDIDATES)
+        .map(|candidate| {
+            let live = same_image(images, reference, &candidate);
+            (candidate, live)
+        })
+        .collect();
+    asked.into_iter().find_map(|(candidate, live)| match live {
+        Live::Same(proof) => Some((
+            candidate,
+            format!("{image}:{tag} stands on {base} by its own annotations, and {proof}"),
+        )),
+        _ => None,
+    })
 }
 
 /// Whether two tags name one image now: by equal digests, or, where the first

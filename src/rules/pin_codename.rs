@@ -1,9 +1,9 @@
 //! `pin-codename`: a floating tag becomes the codename tag of the same image.
 
 use super::{Context, Meta, Proposals, Rewrite, Rule, Safety};
-use crate::model::Editable;
-use crate::model::digests::{Live, same_image};
-use crate::model::pins::{NotPinned, codename_pin};
+use crate::model::digests::{Live, codename_by_base, same_image};
+use crate::model::pins::{NotPinned, codename_pin, edit_to, official};
+use crate::model::{Editable, ImageUse};
 
 pub struct PinCodename;
 
@@ -25,7 +25,8 @@ is edited at the ARG.
 
 Safety: safe, by the official-images library: both tags name one image today, or left the library
 together. With --online the registry's own word comes first: equal digests are the proof, different
-ones stand in the way. Review, where the floating tag stands for Windows images as well: the pin drops those.",
+ones stand in the way; and a tag that the catalogue has not yet is pinned by the base that the image's
+own annotations name. Review, where the floating tag stands for Windows images as well: the pin drops those.",
 };
 
 impl Rule for PinCodename {
@@ -39,7 +40,10 @@ impl Rule for PinCodename {
                 Ok(written) => written,
                 Err(NotPinned::Fine) => continue,
                 Err(NotPinned::Because(why)) => {
-                    out.refuse(&META, image.span, why);
+                    match by_base(cx, image) {
+                        Some(rewrite) => out.rewrites.push(rewrite),
+                        None => out.refuse(&META, image.span, why),
+                    }
                     continue;
                 }
             };
@@ -71,4 +75,19 @@ impl Rule for PinCodename {
             out.rewrites.push(rewrite);
         }
     }
+}
+
+/// The pin of a tag that came after the catalogue, by the registry's word.
+fn by_base(cx: &Context<'_>, image: &ImageUse) -> Option<Rewrite> {
+    let reference = image.reference.as_ref().ok()?;
+    let (tag, proof) = codename_by_base(cx.images, reference)?;
+    let name = official(reference)?.image;
+    let edit = edit_to(image, name, &tag).ok()?;
+    let title = format!("pin {} to {}", image.written, edit.text);
+    let mut rewrite = Rewrite::new(&META, title, image.span, vec![edit]).ok()?;
+    rewrite.because(proof);
+    if let Some(doubt) = image.editable.doubt() {
+        rewrite.caveat(doubt);
+    }
+    Some(rewrite)
 }

@@ -20,11 +20,16 @@
 //! - `images`: families of the laboratory that it needs beside its name's;
 //! - `fast`: it is one of those that CI has time for.
 //!
+//! Before the cases, digests are held against other programs' and the engine's,
+//! with Debian's own registry, open and with a password (`registry.rs`; the name
+//! `registry` runs that alone).
+//!
 //! `LAB` is the laboratory's program (`../shared/lab/lab`). Without it, or
 //! without root, nothing is built and that is said; in CI it is an error. What
 //! was built, and the reports, stay in `target/lab/CASE/`.
 
 mod case;
+mod registry;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,7 +128,10 @@ fn run() -> Result<ExitCode, String> {
     let asked = asked()?;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut cases = case::all(&root.join("fixtures/lab"))?;
-    if !asked.names.is_empty() {
+    let alone = asked.names == ["registry"];
+    if alone {
+        cases.clear();
+    } else if !asked.names.is_empty() {
         for name in &asked.names {
             if !cases.iter().any(|case| case.name == *name) {
                 return Err(format!("there is no case {name}"));
@@ -163,6 +171,13 @@ fn run() -> Result<ExitCode, String> {
         root,
     };
     println!("lab: up after {} s", start.elapsed().as_secs());
+    let mut wrong = Vec::new();
+    if !asked.reports && (alone || asked.names.is_empty()) {
+        wrong = registry::check(&lab);
+        for problem in &wrong {
+            println!("    | registry: {problem}");
+        }
+    }
     println!("{}", table::heading());
     let next = AtomicUsize::new(0);
     let rows: Mutex<BTreeMap<usize, Row>> = Mutex::new(BTreeMap::new());
@@ -201,5 +216,7 @@ fn run() -> Result<ExitCode, String> {
     for row in &failed {
         println!("    {}: see target/lab/{}", row.name, row.name);
     }
-    Ok(ExitCode::from(u8::from(!failed.is_empty())))
+    Ok(ExitCode::from(u8::from(
+        !failed.is_empty() || !wrong.is_empty(),
+    )))
 }
