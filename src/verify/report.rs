@@ -464,7 +464,7 @@ pub fn markdown(builder: &str, files: &[File<'_>]) -> String {
                 let _ = writeln!(out, "- {}", cell(line));
             }
             if !round.log.is_empty() {
-                out.push_str("\n");
+                out.push('\n');
                 for line in &round.log {
                     let _ = writeln!(out, "      {}", visible(line));
                 }
