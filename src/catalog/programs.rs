@@ -6,6 +6,7 @@ use super::table::Table;
 
 static COMMANDS: Table = Table::new(include_str!("data/shell_commands.tsv"));
 static NODE_TOOLS: Table = Table::new(include_str!("data/node_tools.tsv"));
+static APT_SETUPS: Table = Table::new(include_str!("data/apt_setups.tsv"));
 static SIGNS: Table = Table::new(include_str!("data/program_signs.tsv"));
 
 /// What a command is for.
@@ -120,6 +121,14 @@ pub fn browser_installer(command: &str, operands: &[&str]) -> Option<String> {
     installs.then(|| format!("it installs a browser ({sign}), with system libraries of its own"))
 }
 
+/// Whose packages a script that a command fetches makes known to apt, where
+/// that is all it does.
+#[must_use]
+pub fn apt_setup(command: &str) -> Option<&'static str> {
+    let mut rows = APT_SETUPS.iter();
+    rows.find(|row| command.contains(row.key()))?.cell(1)
+}
+
 /// Development servers and watchers: why a command that runs one is no
 /// production command; `None` when it is none.
 #[must_use]
@@ -147,6 +156,7 @@ mod tests {
     fn the_tables_are_canonical() {
         assert_eq!(COMMANDS.faults(), Vec::<String>::new());
         assert_eq!(SIGNS.faults(), Vec::<String>::new());
+        assert_eq!(APT_SETUPS.faults(), Vec::<String>::new());
         assert_eq!(NODE_TOOLS.faults(), Vec::<String>::new());
         for row in COMMANDS.iter() {
             assert!(role(row.key(), None).is_some(), "{}", row.key());

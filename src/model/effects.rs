@@ -775,7 +775,7 @@ impl Reader<'_, '_> {
                 Some(path) if path.starts_with("/dev/") || path.starts_with("/proc/") => {}
                 Some(path) => {
                     let path = join(Some(&frame.cwd), &path).unwrap_or(path);
-                    if path.starts_with("/etc/apt/") {
+                    if of_apt(&path) {
                         effect.what = What::AptSource;
                     }
                     effect.writes.push(Write { path, tree: false });
@@ -836,7 +836,7 @@ impl Reader<'_, '_> {
             Role::Build | Role::Library | Role::Fetch | Role::File => {
                 match self.written(row.writes, args, frame) {
                     Some(found) => {
-                        if found.iter().any(|w| w.path.starts_with("/etc/apt/")) {
+                        if found.iter().any(|w| of_apt(&w.path)) {
                             effect.what = What::AptSource;
                         }
                         if name == "chown" || name == "chgrp" {
@@ -1097,10 +1097,11 @@ impl Reader<'_, '_> {
                     .checked_sub(1)
                     .map(|before| script.commands()[before].span.of(frame.source))
                     .map(|text| String::from_utf8_lossy(text).into_owned());
-                effect.what = What::Opaque(match url {
-                    Some(from) if piped => format!("it runs what `{from}` prints"),
-                    _ => "the script that it runs is not known".to_owned(),
-                });
+                effect.what = match url {
+                    Some(from) if piped && programs::apt_setup(&from).is_some() => What::AptSource,
+                    Some(from) if piped => What::Opaque(format!("it runs what `{from}` prints")),
+                    _ => What::Opaque("the script that it runs is not known".to_owned()),
+                };
                 self.ledger.effects.push(effect);
             }
         }
@@ -1141,6 +1142,7 @@ impl Reader<'_, '_> {
             let build = programs::role(base, None).filter(|row| row.role == Role::Build);
             match context {
                 _ if self.tools > 0 => self.bounded(frame, &mut effect),
+                None if self.fetches_apt_setup(&path) => effect.what = What::AptSource,
                 None if build.is_some() && self.is_fetched(&path) => {
                     self.bounded(frame, &mut effect);
                 }
@@ -1195,6 +1197,14 @@ impl Reader<'_, '_> {
             });
             let covers = |write: &Write| write.tree && below(path, &write.path);
             brings && effect.writes.iter().any(covers)
+        })
+    }
+
+    /// Whether an earlier command fetched a script that sets up apt to a path.
+    fn fetches_apt_setup(&self, path: &str) -> bool {
+        self.ledger.effects.iter().any(|effect| {
+            let here = effect.writes.iter().any(|write| write.path == path);
+            here && programs::apt_setup(&effect.text).is_some()
         })
     }
 
@@ -2080,6 +2090,11 @@ fn prefix_option(args: &[Option<String>]) -> Option<String> {
     })
 }
 
+/// Whether a path says where apt's packages come from: sources, keys, pins.
+fn of_apt(path: &str) -> bool {
+    below(path, "/etc/apt") || below(path, "/usr/share/keyrings")
+}
+
 fn is_recursive(arg: &str) -> bool {
     arg == "--recursive" || (arg.starts_with('-') && !arg.starts_with("--") && arg.contains('R'))
 }
@@ -2312,6 +2327,10 @@ fn writes(form: &str, args: &[Option<String>], cwd: &str) -> Option<Vec<Write>> 
                     let Some(arg) = arg.as_deref() else { continue };
                     let long = option.starts_with("--");
                     if arg == option || (!long && is_bundle(arg, option)) {
+                        // `-O -` prints.
+                        if matches!(args.get(at + 1), Some(Some(value)) if value == "-") {
+                            return Some(Vec::new());
+                        }
                         return args.get(at + 1).and_then(&operand).map(|path| {
                             if path.starts_with("/dev/") {
                                 Vec::new()

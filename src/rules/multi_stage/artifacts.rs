@@ -272,7 +272,7 @@ pub(super) fn link(effect: &Effect) -> bool {
 pub(super) fn replayed(subject: &Subject<'_, '_>, effect: &Effect) -> bool {
     let outside = |path: &str| matches!(place(path), Place::Base);
     match first_word(effect) {
-        _ if !effect.direct || effect.writes.is_empty() => false,
+        _ if !effect.direct || effect.writes.is_empty() || effect.what == What::AptSource => false,
         // COPY would follow a link that it names, so only those inside of a
         // copied folder come along.
         "ln" => {

@@ -502,6 +502,10 @@ fn split(
     artifacts.extend(packages.files.iter().map(|path| {
         artifacts::Artifact::new((*path).to_owned(), false, String::new())
     }));
+    // Keys of apt's sources are copied before the packages are installed.
+    if let Some((_, paths)) = &packages.sources {
+        artifacts.retain(|artifact| !paths.iter().any(|path| below(&artifact.path, path)));
+    }
     edits.extend(render::edits(subject, &shape, &packages, &artifacts)?);
     let title = format!(
         "split into a build stage on {}:{} and a final stage on {}",

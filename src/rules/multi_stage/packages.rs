@@ -4,8 +4,9 @@ use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short, unique};
 use crate::rules::Missing;
 use crate::catalog::packages::{self, Class};
-use crate::catalog::{self, apk, bases, commands, variants};
-use crate::model::effects::{AptPackage, What};
+use crate::catalog::{self, apk, bases, commands, programs, variants};
+use crate::model::below;
+use crate::model::effects::{AptPackage, Effect, What, Write};
 use crate::text::Span;
 
 /// A Debian package, or a command, that something needs at run time.
@@ -23,6 +24,9 @@ pub(super) struct Packages {
     pub kept: Vec<(usize, Vec<String>)>,
     /// What the full image had of itself.
     pub added: Vec<String>,
+    /// What tells apt where packages come from, to be copied before the install
+    /// of that instruction.
+    pub sources: Option<(usize, Vec<String>)>,
     /// Files of packages that can't be installed any more.
     pub files: Vec<&'static str>,
     /// How many are left in the build stage.
@@ -58,7 +62,8 @@ pub(super) fn sort(
         .ledger
         .effects
         .iter()
-        .find(|e| e.what == What::AptSource);
+        .enumerate()
+        .find(|(_, e)| e.what == What::AptSource);
     for (index, effect) in subject.ledger.effects.iter().enumerate() {
         let (packages, group) = match &effect.what {
             What::AptInstall { packages, .. } => (packages, None),
@@ -156,15 +161,12 @@ pub(super) fn sort(
                 ),
             );
         }
-        if let Some(source) = sources_changed {
-            return subject.refuse(
-                source.span,
-                format!(
-                    "`{}` changes where packages come from, and {} may be needed at run time",
-                    short(&source.text),
-                    kept.join(", ")
-                ),
-            );
+        if let Some((at, source)) = sources_changed
+            && at < index
+            && out.sources.is_none()
+        {
+            let paths = sources_of_apt(subject, index, source, &kept, &mut out)?;
+            out.sources = Some((effect.instruction, paths));
         }
         installed.extend(kept.iter().cloned());
         out.kept.push((index, kept));
@@ -192,9 +194,100 @@ pub(super) fn sort(
     Ok(out)
 }
 
+/// The bundle of the public authorities' certificates.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What is copied so that apt knows the file's own sources of packages in the
+/// final stage as well: it is on the same release, so all else there is equal.
+fn sources_of_apt(
+    subject: &Subject<'_, '_>,
+    install: usize,
+    source: &Effect,
+    kept: &[String],
+    out: &mut Packages,
+) -> Outcome<Vec<String>> {
+    let refuse = |why: &str| {
+        subject.refuse(
+            source.span,
+            format!(
+                "`{}` changes where packages come from, and {} may be needed at run time: {why}",
+                short(&source.text),
+                kept.join(", ")
+            ),
+        )
+    };
+    let last = catalog::lookup(&subject.last.image, &subject.last.tag).and_then(|entry| entry.base);
+    if !matches!(subject.family, "debian" | "ubuntu")
+        || last.is_none_or(|last| last.release != subject.codename)
+    {
+        return refuse("the final stage is on another release of the distribution");
+    }
+    let effects = &subject.ledger.effects[..install];
+    let writes_keys = effects.iter().any(|effect| {
+        let keys = |write: &Write| below(&write.path, "/usr/share/keyrings");
+        effect.what == What::AptSource
+            && (effect.writes.iter().any(keys) || effect.program.as_deref().is_some_and(is_shell))
+    });
+    let mut paths = vec!["/etc/apt".to_owned()];
+    if writes_keys {
+        paths.push("/usr/share/keyrings".to_owned());
+    }
+    // A source may name its key anywhere.
+    let texts = effects.iter().filter(|effect| effect.what == What::AptSource);
+    for named in texts.flat_map(|effect| effect.text.split("signed-by=").skip(1)) {
+        let end = named.find([' ', ']', ',', '"', '\'']).unwrap_or(named.len());
+        let key = &named[..end];
+        if !paths.iter().any(|folder| below(key, folder)) && !paths.iter().any(|p| p == key) {
+            if !key.starts_with('/') || key.contains('$') {
+                return refuse("where the key of that source lies is not known");
+            }
+            paths.push(key.to_owned());
+        }
+    }
+    let mut names = vec!["/etc/apt"];
+    if subject.last.has_ca_certificates(subject.codename) != Some(true) {
+        // Sources are fetched by HTTPS before any package can be installed.
+        if !has_certificates(subject, effects) {
+            return refuse("nothing is seen to bring the certificates that fetching them takes");
+        }
+        paths.push(CERTIFICATES.to_owned());
+        names.push("the certificates");
+    }
+    out.because.push(format!(
+        "line {}: {} are copied before packages are installed, so that apt knows the sources of `{}`",
+        source.line,
+        names.join(" and "),
+        short(&source.text)
+    ));
+    Ok(paths)
+}
+
+fn is_shell(program: &str) -> bool {
+    programs::role(program, None).is_some_and(|row| row.role == programs::Role::Script)
+}
+
+/// Whether the build stage has the certificates once these are done.
+fn has_certificates(subject: &Subject<'_, '_>, effects: &[Effect]) -> bool {
+    let kind = subject.kind.as_str();
+    let given = variants::has_ca_certificates(&subject.image, kind, subject.codename);
+    given == Some(true)
+        || effects.iter().any(|effect| match &effect.what {
+            What::AptInstall { packages, .. } => {
+                // What fetches recommends them.
+                let lean = effect.text.contains("--no-install-recommends");
+                packages.iter().any(|p| match p.name.as_str() {
+                    "ca-certificates" => true,
+                    "curl" | "wget" | "software-properties-common" => !lean,
+                    _ => false,
+                })
+            }
+            _ => false,
+        })
+}
+
 /// What stands in for a package whose release is no longer served: its files.
 const STAND_INS: [(&str, &[&str]); 2] = [
-    ("ca-certificates", &["/etc/ssl/certs/ca-certificates.crt"]),
+    ("ca-certificates", &[CERTIFICATES]),
     ("netbase", &["/etc/protocols", "/etc/services"]),
 ];
 

@@ -87,6 +87,14 @@ pub(super) fn edits(
             Keyword::Copy | Keyword::Add => copied_yet = true,
             Keyword::Run => {
                 if let Some((text, after_files)) = replay(subject, shape, packages, step.instruction, &word)? {
+                    if let Some((before, paths)) = &packages.sources
+                        && *before == step.instruction
+                    {
+                        let copy = |path: &String| {
+                            Block::plain(format!("{} --from={build} {path} {path}", word("COPY")))
+                        };
+                        blocks.extend(paths.iter().map(copy));
+                    }
                     blocks.push(Block {
                         after_files: after_files && copied_yet,
                         ..Block::plain(text)
@@ -539,8 +547,11 @@ fn replay(
 fn install(effect: &Effect, options: &[String], names: &[String]) -> String {
     let text = &effect.text;
     let mut out = String::new();
-    if text.contains("DEBIAN_FRONTEND=noninteractive") {
-        out.push_str("DEBIAN_FRONTEND=noninteractive ");
+    // Variables for this command alone, such as ACCEPT_EULA=Y.
+    let mut words = text.split_whitespace().skip_while(|word| *word == "sudo");
+    while let Some(word) = words.next().filter(|word| is_assignment(word)) {
+        out.push_str(word);
+        out.push(' ');
     }
     out.push_str("apt-get install -y");
     let lean = text.contains("--no-install-recommends")
@@ -560,6 +571,14 @@ fn install(effect: &Effect, options: &[String], names: &[String]) -> String {
         out.push_str(name);
     }
     out
+}
+
+/// `NAME=value` without quotes or expansions.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, value)| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !name.is_empty() && name.chars().all(plain) && !value.contains(['"', '\'', '$', '`'])
+    })
 }
 
 /// A command's text without the blanks that continuations leave.
