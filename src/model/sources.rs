@@ -85,7 +85,10 @@ const STARTERS: [&str; 32] = [
 pub struct Sources {
     texts: Vec<(String, String)>,
     compose: Vec<(String, String)>,
+    /// What the full image has and the sources start.
     started: Vec<(String, String)>,
+    /// All that they start.
+    all_started: Vec<(String, String)>,
     /// Whether all of the context was read.
     pub complete: bool,
     /// Doubts.
@@ -98,11 +101,21 @@ impl Sources {
         self.started.iter().cloned()
     }
 
-    /// The file that starts `command`.
+    /// The file that starts `command`, or that names it at the start of a text
+    /// of its own, which it may start.
     #[must_use]
     pub fn starts(&self, command: &str) -> Option<String> {
-        let found = self.started.iter().find(|(name, _)| name == command);
-        found.map(|(_, file)| file.clone())
+        let found = self.all_started.iter().find(|(name, _)| name == command);
+        let names = |text: &str| {
+            text.match_indices(command).any(|(at, _)| {
+                let before = text[..at].chars().next_back();
+                let after = text[at + command.len()..].chars().next();
+                matches!(before, Some('"' | '\'' | '`' | '/'))
+                    && matches!(after, Some('"' | '\'' | '`' | ' '))
+            })
+        };
+        let named = || self.texts.iter().find(|(_, text)| names(text));
+        found.or_else(named).map(|(_, file)| file.clone())
     }
 
     /// The first file whose text has `sign`.
@@ -232,6 +245,9 @@ pub fn scan(files: &dyn Files, codename: &str) -> Sources {
             commands.extend(between_backticks(text));
         }
         for command in commands {
+            if !out.all_started.iter().any(|(name, _)| *name == command) {
+                out.all_started.push((command.clone(), path.clone()));
+            }
             let known = commands::in_full(&command, codename).is_some();
             if known && !out.started.iter().any(|(name, _)| *name == command) {
                 out.started.push((command, path.clone()));
