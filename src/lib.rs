@@ -25,8 +25,8 @@
 //!
 //! Everything up to here is pure: no file system, network, environment,
 //! process or clock. The edges do I/O: [`settings`], [`discover`],
-//! [`context`], [`registry`], [`apply`], [`verify`] (which builds before and
-//! after, and compares).
+//! [`context`], [`registry`], [`apply`], [`lsp`] (which serves editors),
+//! [`verify`] (which builds before and after, and compares).
 
 pub mod catalog;
 pub mod facts;
@@ -43,6 +43,7 @@ pub mod beneath;
 pub mod apply;
 pub mod context;
 pub mod discover;
+pub mod lsp;
 pub mod registry;
 pub mod settings;
 pub mod verify;

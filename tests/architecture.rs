@@ -178,7 +178,7 @@ fn only_reports_serialize_and_only_the_binary_uses_anyhow() {
         }
     }
     for layer in LAYERS.iter().map(|(layer, _)| *layer).chain([
-        "apply", "context", "discover", "registry", "settings", "verify",
+        "apply", "context", "discover", "lsp", "registry", "settings", "verify",
     ]) {
         for (path, text) in sources(layer) {
             assert!(!text.contains("anyhow"), "{}", path.display());

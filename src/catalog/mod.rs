@@ -15,6 +15,7 @@ pub mod commands;
 pub mod compiled;
 pub mod crates;
 mod date;
+mod describe;
 pub mod dotnet;
 pub mod java;
 pub mod libraries;
@@ -37,6 +38,7 @@ pub mod traps;
 pub mod variants;
 
 pub use date::Date;
+pub use describe::describe;
 pub use pin::{NoPin, Pin, Proof, codename_tag};
 pub use release::{Release, release, releases};
 pub use sibling::{NoSibling, alpine_tag, runtime_tag, slim_tag};

@@ -209,6 +209,22 @@ impl Plan {
         !self.edits.is_empty()
     }
 
+    /// The file after only these rewrites, which are of this plan.
+    ///
+    /// # Errors
+    /// Where they change the same bytes, or the result breaks a law: how.
+    pub fn only(&self, rewrites: &[Rewrite]) -> Result<Vec<u8>, String> {
+        let mut edits = EditSet::default();
+        for rewrite in rewrites {
+            let merged = edits.merge(&rewrite.edits);
+            edits = merged.map_err(|overlap| overlap.to_string())?;
+        }
+        let text = edits.apply(self.before.source());
+        let after = syntax::parse(text.clone());
+        laws::still_valid(&Model::of(&self.before), &edits, &Model::of(&after))?;
+        Ok(text)
+    }
+
     /// Whether a chosen rewrite does the work that a rule refused to do.
     #[must_use]
     pub fn supersedes(&self, refusal: &Refusal) -> bool {

@@ -25,7 +25,7 @@ pub use inventory::{Form, Row, Totals, inventory, inventory_text, totals};
 pub use json::{VERSION, report_line_schema, report_schema};
 pub use ledger::{ledger_json, ledger_text};
 pub use render::{FileReport, Format, Mode, Outcome, Renderer, Run, renderer};
-pub use review::{Counts, review};
+pub use review::{Counts, Width, review, review_rewrite};
 pub use safe::{one_line, visible};
 pub use stream::{stream_line, stream_schema};
 

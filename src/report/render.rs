@@ -58,6 +58,8 @@ pub struct Run {
     pub quiet: bool,
     /// Standard output is a terminal.
     pub terminal: bool,
+    /// How wide it is.
+    pub width: super::Width,
 }
 
 /// What came of one file.

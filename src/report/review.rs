@@ -61,31 +61,64 @@ fn grade(safety: Safety) -> (anstyle::Style, &'static str) {
     (style, safety.name())
 }
 
-fn rewrite_lines(out: &mut String, shown: &str, plan: &Plan, rewrite: &Rewrite) {
+/// How wide the lines are, where they go to a terminal.
+pub type Width = Option<usize>;
+
+/// A line behind `first`, which may have styles; where it is too long for the
+/// terminal it goes on in lines that are indented by `indent`.
+fn paragraph(out: &mut String, width: Width, first: &str, indent: usize, text: &str) {
+    let text = one_line(text);
+    let Some(width) = width else {
+        let _ = writeln!(out, "{first}{text}");
+        return;
+    };
+    let indent = " ".repeat(indent.min(width / 2));
+    let options = textwrap::Options::new(width.max(20))
+        .initial_indent(first)
+        .subsequent_indent(&indent)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let _ = writeln!(out, "{}", textwrap::fill(&text, options));
+}
+
+fn rewrite_lines(out: &mut String, shown: &str, plan: &Plan, rewrite: &Rewrite, width: Width) {
     let line = plan.before.lines().line(rewrite.at.start);
     let (colour, name) = grade(rewrite.safety());
     let bold = style::PATH;
     let dim = style::DIM;
     let doubt = style::DOUBT;
-    let _ = writeln!(
-        out,
-        "  {bold}{}{bold:#} {dim}[{}, {dim:#}{colour}{name}{colour:#}{dim}]{dim:#}  {}:{line}",
-        one_line(&rewrite.title),
+    let label = format!(
+        "{dim}[{}, {dim:#}{colour}{name}{colour:#}{dim}]{dim:#}  {}:{line}",
         rewrite.rule,
-        one_line(shown),
+        one_line(shown)
     );
+    let title = one_line(&rewrite.title);
+    if width.is_some() {
+        paragraph(out, width, &format!("  {bold}"), 2, &title);
+        let _ = writeln!(out, "{bold:#}  {label}");
+    } else {
+        let _ = writeln!(out, "  {bold}{title}{bold:#} {label}");
+    }
     for reason in &rewrite.because {
-        let _ = writeln!(out, "      because {}", one_line(reason));
+        paragraph(out, width, "      because ", 8, reason);
     }
     for caveat in rewrite.caveats() {
-        let _ = writeln!(out, "      {doubt}but{doubt:#} {}", one_line(caveat));
+        let first = format!("      {doubt}but{doubt:#} ");
+        paragraph(out, width, &first, 8, caveat);
     }
+}
+
+/// What there is to say of one rewrite of a file.
+#[must_use]
+pub fn review_rewrite(shown: &str, plan: &Plan, rewrite: &Rewrite, width: Width) -> String {
+    let mut out = String::new();
+    rewrite_lines(&mut out, shown, plan, rewrite, width);
+    out
 }
 
 /// The review of one file for a terminal; empty when there is nothing to say.
 /// `all` also says what was looked at and left alone in files without changes.
 #[must_use]
-pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
+pub fn review(shown: &str, plan: &Plan, all: bool, width: Width) -> String {
     let mut out = String::new();
     let path = style::PATH;
     let silent = |reason: &Reason| matches!(reason, Reason::Conflict(_));
@@ -101,15 +134,12 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
     }
     let _ = writeln!(out, "{path}{}{path:#}", one_line(shown));
     for rewrite in &plan.chosen {
-        rewrite_lines(&mut out, shown, plan, rewrite);
+        rewrite_lines(&mut out, shown, plan, rewrite, width);
     }
     for held in held {
-        rewrite_lines(&mut out, shown, plan, &held.rewrite);
-        let _ = writeln!(
-            out,
-            "      held back: {}",
-            one_line(&held.reason.to_string())
-        );
+        rewrite_lines(&mut out, shown, plan, &held.rewrite, width);
+        let reason = held.reason.to_string();
+        paragraph(&mut out, width, "      held back: ", 8, &reason);
     }
     for refusal in &plan.refusals {
         if plan.supersedes(refusal) && !all {
@@ -119,13 +149,13 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
         let dim = style::DIM;
         let _ = writeln!(
             out,
-            "  left alone {dim}[{}]{dim:#}  {}:{line}\n      {}",
+            "  left alone {dim}[{}]{dim:#}  {}:{line}",
             refusal.rule,
-            one_line(shown),
-            one_line(&refusal.why)
+            one_line(shown)
         );
+        paragraph(&mut out, width, "      ", 6, &refusal.why);
         if let Some(remedy) = &refusal.remedy {
-            let _ = writeln!(out, "      to have it: {}", one_line(remedy));
+            paragraph(&mut out, width, "      to have it: ", 8, remedy);
         }
     }
     for unused in &plan.unused {
@@ -133,10 +163,10 @@ pub fn review(shown: &str, plan: &Plan, all: bool) -> String {
         let dim = style::DIM;
         let _ = writeln!(
             out,
-            "  unused {dim}[dfmigrate: ignore]{dim:#}  {}:{line}\n      {}",
-            one_line(shown),
-            one_line(&unused.why)
+            "  unused {dim}[dfmigrate: ignore]{dim:#}  {}:{line}",
+            one_line(shown)
         );
+        paragraph(&mut out, width, "      ", 6, &unused.why);
     }
     if plan.changes() {
         out.push('\n');

@@ -24,7 +24,7 @@ impl Renderer for Full {
         if run.quiet || !plan.errors().is_empty() {
             return Vec::new();
         }
-        review(file.shown, plan, run.all).into_bytes()
+        review(file.shown, plan, run.all, run.width).into_bytes()
     }
 
     fn tail(&mut self, counts: &Counts) -> String {

@@ -39,6 +39,7 @@ is 0; another one means that some answers are missing. Lines are answered as the
 /// writes nothing.
 #[derive(Parser, Debug)]
 #[command(name = "dfmigrate", version, after_help = AFTER, args_conflicts_with_subcommands = true)]
+#[command(group = clap::ArgGroup::new("writes").args(["apply", "interactive"]))]
 pub struct Args {
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -58,6 +59,10 @@ pub struct Args {
     /// Write the changes into the files
     #[arg(long, conflicts_with_all = ["diff", "check"])]
     pub apply: bool,
+
+    /// Ask for each rewrite whether to make it, as `git add -p` does
+    #[arg(short, long, conflicts_with_all = ["apply", "diff", "check", "output_format"])]
+    pub interactive: bool,
 
     /// Print the changes as one patch, for `git apply` or `patch -p1`, and nothing else
     #[arg(long, conflicts_with = "check")]
@@ -83,8 +88,8 @@ pub struct Args {
     #[arg(long)]
     pub show_settings: bool,
 
-    /// With --apply: also files with changes that are not committed to git
-    #[arg(long, requires = "apply")]
+    /// With --apply or --interactive: also files with changes that are not committed to git
+    #[arg(long, requires = "writes")]
     pub allow_dirty: bool,
 
     /// With --apply: build each file before and after, mend, and write only what holds,
@@ -228,7 +233,9 @@ pub enum Command {
     Stream(Stream),
     /// List the rules
     Rules,
-    /// Print what is made from the program itself: schemas
+    /// Serve an editor by the language server protocol, on standard input and output
+    Lsp(PlanArgs),
+    /// Print what is made from the program itself: completions, manual pages, schemas
     Generate {
         #[command(subcommand)]
         what: Generate,
@@ -399,8 +406,6 @@ pub struct Catalog {
     pub image: String,
 }
 
-// More than schemas is to come.
-#[allow(clippy::enum_variant_names)]
 #[derive(Subcommand, Debug)]
 pub enum Generate {
     /// The JSON Schema of `--output-format json`
@@ -416,6 +421,16 @@ pub enum Generate {
     VerifySchema,
     /// The JSON Schema of dfmigrate.toml
     ConfigSchema,
+    /// A script that completes commands and options in a shell
+    Completions {
+        /// The shell that runs it
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in roff; read it with `man -l`
+    Man {
+        /// Of a command instead, such as verify
+        command: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Some(Command::Verify(verify)) => commands::verify::run(verify),
         Some(Command::Images(images)) => commands::images::run(images),
         Some(Command::Stream(stream)) => commands::stream::run(stream),
+        Some(Command::Lsp(plan)) => commands::lsp::run(plan),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain(explain)) => commands::explain::run(explain),
     };

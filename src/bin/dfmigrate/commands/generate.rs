@@ -2,9 +2,11 @@
 
 use std::io::Write as _;
 
+use anyhow::{Context as _, bail};
+use clap::CommandFactory as _;
 use dfmigrate::{report, settings};
 
-use crate::args::Generate;
+use crate::args::{Args, Generate};
 use crate::exit;
 
 pub fn run(what: &Generate) -> anyhow::Result<u8> {
@@ -14,9 +16,37 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
         Generate::ReportSchema { lines: true, .. } => report::report_line_schema(),
         Generate::VerifySchema => dfmigrate::verify::report::schema(),
         Generate::ConfigSchema => settings::schema(),
+        Generate::Completions { shell } => completions(*shell),
+        Generate::Man { command } => man(command.as_deref())?,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(exit::DONE)
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "dfmigrate", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The manual page of the program, or of one of its commands.
+fn man(command: Option<&str>) -> anyhow::Result<String> {
+    let mut program = Args::command();
+    program.build();
+    let page = match command {
+        None => clap_mangen::Man::new(program),
+        Some(name) => {
+            let Some(command) = program.find_subcommand(name) else {
+                let known = program.get_subcommands().map(clap::Command::get_name);
+                let hint = settings::did_you_mean(name, known);
+                bail!("there is no command {name:?}{hint}");
+            };
+            clap_mangen::Man::new(command.clone()).title(format!("dfmigrate-{name}"))
+        }
+    };
+    let mut text = Vec::new();
+    page.render(&mut text).context("the page can't be made")?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -5,6 +5,8 @@ pub mod explain;
 pub mod generate;
 pub mod images;
 pub mod inspect;
+pub mod interactive;
+pub mod lsp;
 pub mod network;
 mod patch_paths;
 pub mod review;
@@ -51,7 +53,6 @@ pub fn policy(args: &args::Policy) -> Policy {
         images: args.allow_image.clone(),
     }
 }
-use dfmigrate::rules as catalogue;
 
 /// What `work` comes to, or why not: a panic in one file is that file's, and the
 /// others go on.
@@ -134,7 +135,7 @@ pub fn templates(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
         let shown = visible(&path.display().to_string()).into_owned();
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{shown} can't be read"))?;
-        if let Err(why) = catalogue::check_template(name, &text) {
+        if let Err(why) = dfmigrate::rules::check_template(name, &text) {
             anyhow::bail!("{shown}: {why}");
         }
         found.insert(name.to_owned(), text);

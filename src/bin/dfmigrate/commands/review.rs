@@ -28,9 +28,9 @@ use crate::exit;
 const BATCH: usize = 256;
 
 /// The bytes of a file before and after.
-struct Change {
-    before: Vec<u8>,
-    after: Vec<u8>,
+pub struct Change {
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
 }
 
 /// What came of one file.
@@ -93,6 +93,16 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     for problem in &found.problems {
         renderer.problem(&problem.shown, &problem.error.to_string());
     }
+    if args.interactive {
+        network.ahead(args.quiet, |images| {
+            let mut sources = found.sources.iter();
+            sources.for_each(|source| look(source, &resolver, images));
+        });
+        sweep(&found.sources);
+        let code = super::interactive::run(args, &found.sources, &resolver, network.images())?;
+        network.finish(&args.registries, args.quiet)?;
+        return Ok(code);
+    }
     put(renderer.head().as_bytes(), renderer.styled())?;
     let base = renderer
         .patches()
@@ -144,7 +154,8 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         put(&text, renderer.styled())?;
         if args.apply {
             sweep(batch);
-            write_all(&writes, args, renderer.as_mut(), &mut total);
+            let problem = |shown: &str, why: &str| renderer.problem(shown, why);
+            write_all(&writes, args, problem, &mut total);
         }
     }
     put(renderer.tail(&total).as_bytes(), renderer.styled())?;
@@ -188,8 +199,15 @@ fn renderer(args: &Args) -> Box<dyn Renderer> {
         all: args.verbose,
         quiet: args.quiet,
         terminal: std::io::stdout().is_terminal(),
+        width: width(),
     };
     report::renderer(format, run)
+}
+
+/// How wide the terminal is, where standard output is one.
+pub fn width() -> report::Width {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map(|(width, _)| usize::from(width.0))
 }
 
 /// Writes to standard output: byte for byte, or with the colours that it can
@@ -349,10 +367,10 @@ fn normal_form(shown: &str) -> String {
 }
 
 /// Writes the files of a batch that change.
-fn write_all(
+pub fn write_all(
     writes: &[(&Source, Change)],
     args: &Args,
-    renderer: &mut dyn Renderer,
+    mut problem: impl FnMut(&str, &str),
     total: &mut Counts,
 ) {
     let mut refused = vec![None; writes.len()];
@@ -387,7 +405,7 @@ fn write_all(
                 one_line(&source.shown),
                 one_line(&error)
             );
-            renderer.problem(&source.shown, &error);
+            problem(&source.shown, &error);
         }
     }
 }
@@ -412,6 +430,9 @@ fn standard_input(
     network: &Network,
     renderer: &mut dyn Renderer,
 ) -> anyhow::Result<u8> {
+    if args.interactive {
+        bail!("--interactive asks on standard input: it can't read a Dockerfile there");
+    }
     if args.paths.len() > 1 || args.files_from.is_some() {
         bail!("`-` reads one Dockerfile from standard input: name no other path beside it");
     }
