@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use similar::{Algorithm, ChangeTag, InlineChange, TextDiff};
 
+use super::html::escape;
 use super::{one_line, style, visible};
 
 /// What the patch calls the file: the bytes of a `/`-separated path, relative
@@ -106,6 +107,56 @@ pub fn review_diff(name: &str, before: &[u8], after: &[u8]) -> String {
     out
 }
 
+/// The same as part of an HTML page.
+pub(super) fn html_diff(before: &[u8], after: &[u8]) -> String {
+    let mut out = String::from("<pre class=\"diff\">");
+    let all = diff(before, after);
+    for hunk in all.unified_diff().iter_hunks() {
+        let _ = writeln!(out, "<i>{}</i>", escape(&hunk.header().to_string()));
+        for op in hunk.ops() {
+            for change in all.iter_inline_changes(op) {
+                let (open, close) = match change.tag() {
+                    ChangeTag::Equal => (" ", ""),
+                    ChangeTag::Delete => ("<del>-", "</del>"),
+                    ChangeTag::Insert => ("<ins>+", "</ins>"),
+                };
+                out.push_str(open);
+                let ended = parts(&change, |set_off, part| {
+                    let part = escape(part);
+                    let _ = match set_off {
+                        true => write!(out, "<mark>{part}</mark>"),
+                        false => write!(out, "{part}"),
+                    };
+                });
+                let _ = writeln!(out, "{close}");
+                if !ended {
+                    out.push_str("<i>\\ No newline at end of file</i>\n");
+                }
+            }
+        }
+    }
+    out.push_str("</pre>\n");
+    out
+}
+
+/// The parts of a line, without its end, and whether each changed, with
+/// nothing in them that could deceive a reader. Whether the line has an end.
+fn parts(change: &InlineChange<'_, [u8]>, mut part_of: impl FnMut(bool, &str)) -> bool {
+    let whole: String = change.iter_strings_lossy().map(|(_, part)| part).collect();
+    let ended = whole.ends_with('\n');
+    let bare = whole.strip_suffix('\n').unwrap_or(&whole);
+    let length = bare.strip_suffix('\r').unwrap_or(bare).len();
+    let mut at = 0;
+    for (set_off, part) in change.iter_strings_lossy() {
+        let room = length.saturating_sub(at).min(part.len());
+        at += part.len();
+        // Alone in its line a part may start what a runner takes for a command.
+        let part = visible(&part[..room]);
+        part_of(set_off && !part.is_empty(), &part);
+    }
+    ended
+}
+
 /// A line of the diff, with the words in it that changed set off.
 fn line(out: &mut String, change: &InlineChange<'_, [u8]>) {
     let (sign, style) = match change.tag() {
@@ -113,24 +164,15 @@ fn line(out: &mut String, change: &InlineChange<'_, [u8]>) {
         ChangeTag::Delete => ('-', style::OLD),
         ChangeTag::Insert => ('+', style::NEW),
     };
-    let whole: String = change.iter_strings_lossy().map(|(_, part)| part).collect();
-    let ended = whole.ends_with('\n');
-    let bare = whole.strip_suffix('\n').unwrap_or(&whole);
-    let length = bare.strip_suffix('\r').unwrap_or(bare).len();
     let _ = write!(out, "{style}{sign}");
-    let mut at = 0;
-    for (set_off, part) in change.iter_strings_lossy() {
-        let room = length.saturating_sub(at).min(part.len());
-        at += part.len();
-        // Alone in its line a part may start what a runner takes for a command.
-        let part = visible(&part[..room]);
-        if set_off && !part.is_empty() {
+    let ended = parts(change, |set_off, part| {
+        if set_off {
             let strong = style.invert();
             let _ = write!(out, "{style:#}{strong}{part}{strong:#}{style}");
         } else {
-            out.push_str(&part);
+            out.push_str(part);
         }
-    }
+    });
     let _ = writeln!(out, "{style:#}");
     if !ended {
         let _ = writeln!(out, "\\ No newline at end of file");

@@ -263,7 +263,7 @@ impl Row {
     }
 
     /// The reference as people write it.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let Some(image) = &self.image else {
             return self.written.clone();
         };
@@ -275,7 +275,7 @@ impl Row {
         format!("{image}{tag}{digest}")
     }
 
-    fn base(&self) -> String {
+    pub(super) fn base(&self) -> String {
         let release = match (self.distribution, self.release) {
             (Some(family), Some(release)) => format!("{family} {release}"),
             _ => return "-".to_owned(),
@@ -286,7 +286,7 @@ impl Row {
         }
     }
 
-    fn ends(&self) -> [String; 2] {
+    pub(super) fn ends(&self) -> [String; 2] {
         let left = |days: Option<i32>| match days {
             Some(days) if days < 0 => format!(" ({} d ago)", -days),
             Some(days) => format!(" ({days} d left)"),

@@ -10,6 +10,7 @@ mod inventory;
 mod json;
 mod ledger;
 mod markdown;
+mod page;
 mod render;
 mod review;
 mod safe;

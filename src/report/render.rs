@@ -3,6 +3,7 @@
 //! memory at once.
 
 use super::{Counts, PatchName, failure};
+use crate::catalog::Date;
 use crate::plan::Plan;
 
 /// The formats of `--output-format`.
@@ -26,6 +27,8 @@ pub enum Format {
     GitHub,
     /// The body of a pull request.
     Markdown,
+    /// One page for a whole tree.
+    Html,
 }
 
 /// What a run does with its plans.
@@ -50,6 +53,8 @@ pub struct Run {
     pub repository: &'static str,
     /// Its commit.
     pub commit: &'static str,
+    /// The day of the run, from which days left are counted.
+    pub today: Date,
     /// What is done with the plans.
     pub mode: Mode,
     /// Also say what was left alone because something else comes first.
@@ -149,6 +154,7 @@ pub fn renderer(format: Format, run: Run) -> Box<dyn Renderer> {
         Format::JsonLines => Box::new(super::json::JsonLines::new(run)),
         Format::Sarif => Box::new(super::sarif::Sarif::new(run)),
         Format::GitHub => Box::new(super::github::GitHub::new(&run)),
+        Format::Html => Box::new(super::page::Page::new(run)),
         Format::Markdown => Box::new(super::markdown::Markdown::new(run)),
     }
 }

@@ -453,6 +453,8 @@ pub enum OutputFormat {
     GitHub,
     /// The body of a pull request: a summary, and the details of each file
     Markdown,
+    /// One page by itself: every file with its diff, all images, search
+    Html,
 }
 
 impl OutputFormat {
@@ -466,6 +468,7 @@ impl OutputFormat {
             Self::Sarif => Format::Sarif,
             Self::GitHub => Format::GitHub,
             Self::Markdown => Format::Markdown,
+            Self::Html => Format::Html,
         }
     }
 }

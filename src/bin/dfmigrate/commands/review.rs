@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use dfmigrate::apply;
+use dfmigrate::catalog::Date;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
 use dfmigrate::facts::{Facts, Files, NoFiles};
@@ -63,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             "--online --locked compares what registries say with the lock file: leave out --apply, or --online"
         );
     }
-    let mut renderer = renderer(args);
+    let mut renderer = renderer(args, resolver.base().options.today);
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &resolver, &network, renderer.as_mut());
     }
@@ -178,7 +179,7 @@ fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
 }
 
 /// The renderer that the arguments ask for.
-fn renderer(args: &Args) -> Box<dyn Renderer> {
+fn renderer(args: &Args, today: Date) -> Box<dyn Renderer> {
     let format = match args.output_format {
         Some(format) => format.format(),
         None if args.diff => Format::Diff,
@@ -191,6 +192,7 @@ fn renderer(args: &Args) -> Box<dyn Renderer> {
         as_of: source.as_of.to_string(),
         repository: source.repository,
         commit: source.commit,
+        today,
         mode: match (args.apply, args.check) {
             (true, _) => Mode::Apply,
             (_, true) => Mode::Check,
