@@ -421,6 +421,8 @@ pub enum Generate {
     VerifySchema,
     /// The JSON Schema of dfmigrate.toml
     ConfigSchema,
+    /// The reference of all rules, as Markdown
+    Rules,
     /// A script that completes commands and options in a shell
     Completions {
         /// The shell that runs it

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
-use dfmigrate::{report, settings};
+use dfmigrate::{report, rules, settings};
 
 use crate::args::{Args, Generate};
 use crate::exit;
@@ -16,6 +16,7 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
         Generate::ReportSchema { lines: true, .. } => report::report_line_schema(),
         Generate::VerifySchema => dfmigrate::verify::report::schema(),
         Generate::ConfigSchema => settings::schema(),
+        Generate::Rules => rules_page(),
         Generate::Completions { shell } => completions(*shell),
         Generate::Man { command } => man(command.as_deref())?,
     };
@@ -23,6 +24,29 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(exit::DONE)
+}
+
+/// A chapter for each rule: what `explain` says of it.
+fn rules_page() -> String {
+    let mut text = String::from(
+        "# Rules\n\n<!-- Made by `dfmigrate generate rules`; a test holds it to that. -->\n\n| rule | best grade | |\n|---|---|---|\n",
+    );
+    for rule in rules::all() {
+        let meta = rule.meta();
+        text += &format!(
+            "| [`{id}`](#{id}) | {} | {} |\n",
+            meta.best.name(),
+            meta.summary,
+            id = meta.id
+        );
+    }
+    for rule in rules::all() {
+        let meta = rule.meta();
+        // What `explain` prints is plain text: its markup is its own.
+        let docs = meta.docs.replace('<', "&lt;");
+        text += &format!("\n## {}\n\n{}\n", meta.id, docs.trim_end());
+    }
+    text
 }
 
 fn completions(shell: clap_complete::Shell) -> String {
