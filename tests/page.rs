@@ -63,7 +63,7 @@ fn tags(page: &str) -> BTreeSet<&str> {
     let names = parts.into_iter().flat_map(|part| part.split('<').skip(1));
     names
         .map(|tag| {
-            let tag = tag.trim_start_matches('/');
+            let tag = tag.trim_start_matches(['/', '!']);
             let end = tag.find(|c: char| !c.is_ascii_alphanumeric());
             &tag[..end.unwrap_or(tag.len())]
         })
@@ -95,7 +95,7 @@ fn the_page_is_by_itself_and_its_policy_lets_nothing_else_in() {
     // What is to be read in it.
     for said in [
         "fixtures/example/node/Dockerfile",
-        "<ins>+FROM <mark>node:20-bookworm</mark> <mark>AS build</mark></ins>",
+        "<ins>+FROM <mark>node:20-bookworm AS build</mark></ins>",
         "because node:20-bookworm",
         "Image references by trust",
         "past its end",
@@ -204,7 +204,9 @@ fn a_browser_shows_searches_and_runs_nothing_of_the_files() {
     assert!(!shown.contains("<img"), "{shown}");
     let searched = dom(&browser, &page, "Python%203.12");
     assert!(searched.contains(">1 of 5 files</output>"), "{searched}");
-    assert_eq!(searched.matches("hidden=\"\"><").count(), 4, "{searched}");
+    let hidden = searched.split("<article ").skip(1);
+    let hidden = hidden.filter(|it| it[..it.find('>').unwrap()].contains("hidden"));
+    assert_eq!(hidden.count(), 4, "{searched}");
     // The policy holds: a script that were to get in does not run.
     let broken = page.replace("<main>", "<main><script>document.title='owned'</script>");
     assert!(dom(&browser, &broken, "").contains("<title>dfmigrate"));

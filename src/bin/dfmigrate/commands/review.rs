@@ -96,8 +96,9 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     }
     if args.interactive {
         network.ahead(args.quiet, |images| {
-            let mut sources = found.sources.iter();
-            sources.for_each(|source| look(source, &resolver, images));
+            for source in &found.sources {
+                look(source, &resolver, images);
+            }
         });
         sweep(&found.sources);
         let code = super::interactive::run(args, &found.sources, &resolver, network.images())?;
