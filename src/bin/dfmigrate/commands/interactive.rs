@@ -8,12 +8,12 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use anyhow::bail;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
-use dfmigrate::facts::{Facts, Images};
 use dfmigrate::plan::{self, Plan, Reason};
 use dfmigrate::report::{Counts, one_line, review_diff, review_rewrite, style, syntax_errors};
 use dfmigrate::rules::{self, Rewrite};
 use dfmigrate::settings::Resolver;
 
+use super::network::Network;
 use super::review::{Change, write_all};
 use super::settings;
 use crate::args::Args;
@@ -40,7 +40,7 @@ pub fn run(
     args: &Args,
     sources: &[Source],
     resolver: &Resolver,
-    images: &dyn Images,
+    network: &Network,
 ) -> anyhow::Result<u8> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!(
@@ -50,7 +50,7 @@ pub fn run(
     let mut total = Counts::default();
     let mut asked = 0;
     for source in sources {
-        let Some(plan) = planned(source, resolver, images, &mut total) else {
+        let Some(plan) = planned(source, resolver, network, &mut total) else {
             continue;
         };
         if plan.chosen.is_empty() {
@@ -83,7 +83,7 @@ pub fn run(
 fn planned(
     source: &Source,
     resolver: &Resolver,
-    images: &dyn Images,
+    network: &Network,
     total: &mut Counts,
 ) -> Option<Plan> {
     total.files += 1;
@@ -104,7 +104,7 @@ fn planned(
         }
     };
     let context = BuildContext::beside(&source.path);
-    let facts = Facts::offline(&context).asking(images);
+    let facts = network.facts(&context);
     let plan = match super::guarded(|| plan::plan(bytes, facts, &settings.options)) {
         Ok(plan) => plan,
         Err(why) => {

@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             }
         });
         sweep(&found.sources);
-        let code = super::interactive::run(args, &found.sources, &resolver, network.images())?;
+        let code = super::interactive::run(args, &found.sources, &resolver, &network)?;
         network.finish(&args.registries, args.quiet)?;
         return Ok(code);
     }
