@@ -1,9 +1,12 @@
 //! Unified diffs: one that tools take byte for byte, one that people read.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use similar::{Algorithm, ChangeTag, InlineChange, TextDiff};
+use similar::algorithms::{Capture, Compact, Replace, patience};
+use similar::udiff::UnifiedHunkHeader;
+use similar::{ChangeTag, DiffOp, DiffTag, diff_ratio, group_diff_ops};
 
 use super::html::escape;
 use super::{one_line, style, visible};
@@ -44,16 +47,121 @@ impl PatchName {
     }
 }
 
-/// The lines of both compared. A line ends in a line feed: the tools that take
-/// patches know no other end, so a lone carriage return is part of its line.
-fn diff<'a>(before: &'a [u8], after: &'a [u8]) -> TextDiff<'a, 'a, [u8]> {
-    fn lines(text: &[u8]) -> Vec<&[u8]> {
-        text.split_inclusive(|byte| *byte == b'\n').collect()
+/// Two texts compared line by line. A line ends in a line feed: the tools that
+/// take patches know no other end, so a lone carriage return is part of its line.
+struct Diff<'a> {
+    before: Vec<&'a [u8]>,
+    after: Vec<&'a [u8]>,
+    /// What makes the one the other, in hunks with three lines around.
+    hunks: Vec<Vec<DiffOp>>,
+}
+
+/// A line of a diff: what becomes of it, and its parts, each with whether it
+/// changed.
+struct Line<'a> {
+    tag: ChangeTag,
+    parts: Vec<(bool, &'a [u8])>,
+}
+
+impl<'a> Diff<'a> {
+    fn of(before: &'a [u8], after: &'a [u8]) -> Self {
+        let lines = |text: &'a [u8]| -> Vec<&[u8]> {
+            text.split_inclusive(|byte| *byte == b'\n').collect()
+        };
+        let (before, after) = (lines(before), lines(after));
+        let hunks = group_diff_ops(compare(&before, &after), 3);
+        Self {
+            before,
+            after,
+            hunks,
+        }
     }
-    TextDiff::configure()
-        .algorithm(Algorithm::Patience)
-        .timeout(Duration::from_secs(2))
-        .diff_slices(&lines(before), &lines(after))
+
+    /// The lines of one operation, with the words that changed set off where
+    /// lines are replaced by others that are much the same.
+    fn lines(&self, op: &DiffOp) -> Vec<Line<'a>> {
+        let (tag, old, new) = op.as_tag_tuple();
+        let (old, new) = (&self.before[old], &self.after[new]);
+        if tag == DiffTag::Equal {
+            return plain(ChangeTag::Equal, old);
+        }
+        let both = || {
+            let mut lines = plain(ChangeTag::Delete, old);
+            lines.extend(plain(ChangeTag::Insert, new));
+            lines
+        };
+        if tag != DiffTag::Replace {
+            return both();
+        }
+        let words = |lines: &[&'a [u8]]| -> Vec<&'a [u8]> {
+            lines.iter().flat_map(|line| words_of(line)).collect()
+        };
+        let (old_words, new_words) = (words(old), words(new));
+        let ops = compare(&old_words, &new_words);
+        if diff_ratio(&ops, old_words.len(), new_words.len()) < 0.5 {
+            return both();
+        }
+        let mut kept = (vec![false; old_words.len()], vec![false; new_words.len()]);
+        for op in ops.iter().filter(|op| op.tag() == DiffTag::Equal) {
+            kept.0[op.old_range()].fill(true);
+            kept.1[op.new_range()].fill(true);
+        }
+        let mut lines = set_off(ChangeTag::Delete, old, &kept.0);
+        lines.extend(set_off(ChangeTag::Insert, new, &kept.1));
+        lines
+    }
+}
+
+/// What makes the one the other. The texts are compared as numbers: the
+/// algorithm is in the program once, whatever it compares.
+fn compare<'a>(old: &[&'a [u8]], new: &[&'a [u8]]) -> Vec<DiffOp> {
+    let mut numbers: HashMap<&'a [u8], usize> = HashMap::new();
+    let mut number = |text: &'a [u8]| {
+        let next = numbers.len();
+        *numbers.entry(text).or_insert(next)
+    };
+    let old: Vec<usize> = old.iter().map(|text| number(text)).collect();
+    let new: Vec<usize> = new.iter().map(|text| number(text)).collect();
+    let mut hook = Compact::new(Replace::new(Capture::default()), &old[..], &new[..]);
+    let deadline = Instant::now().checked_add(Duration::from_secs(2));
+    let (all_old, all_new) = (0..old.len(), 0..new.len());
+    let Ok(()) = patience::diff_deadline(&mut hook, &old[..], all_old, &new[..], all_new, deadline);
+    hook.into_inner().into_inner().into_ops()
+}
+
+fn plain<'a>(tag: ChangeTag, lines: &[&'a [u8]]) -> Vec<Line<'a>> {
+    let line = |text: &&'a [u8]| Line {
+        tag,
+        parts: vec![(false, *text)],
+    };
+    lines.iter().map(line).collect()
+}
+
+/// The words and the blanks between them.
+fn words_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.chunk_by(|a, b| a.is_ascii_whitespace() == b.is_ascii_whitespace())
+}
+
+/// Lines with the words set off that were not kept, and the blanks between two
+/// of them.
+fn set_off<'a>(tag: ChangeTag, lines: &[&'a [u8]], kept: &[bool]) -> Vec<Line<'a>> {
+    let mut at = 0;
+    let line = |text: &&'a [u8]| {
+        let words: Vec<&'a [u8]> = words_of(text).collect();
+        let kept = &kept[at..at + words.len()];
+        at += words.len();
+        let changed = |word: usize| {
+            let blank = words[word].iter().all(u8::is_ascii_whitespace);
+            let between = blank && word > 0 && word + 1 < words.len();
+            !kept[word] || (between && !kept[word - 1] && !kept[word + 1])
+        };
+        let parts = (0..words.len()).map(|word| (changed(word), words[word]));
+        Line {
+            tag,
+            parts: parts.collect(),
+        }
+    };
+    lines.iter().map(line).collect()
 }
 
 /// The patch that turns `before` into `after`, as `git apply` and `patch -p1`
@@ -67,17 +175,25 @@ pub fn patch(name: &PatchName, before: &[u8], after: &[u8]) -> Vec<u8> {
     }
     let (old, new) = (name.header("a"), name.header("b"));
     out.extend_from_slice(format!("--- {old}\n+++ {new}\n").as_bytes());
-    for hunk in diff(before, after).unified_diff().iter_hunks() {
-        out.extend_from_slice(format!("{}\n", hunk.header()).as_bytes());
-        for change in hunk.iter_changes() {
-            out.push(match change.tag() {
-                ChangeTag::Equal => b' ',
-                ChangeTag::Delete => b'-',
-                ChangeTag::Insert => b'+',
-            });
-            out.extend_from_slice(change.value());
-            if !change.value().ends_with(b"\n") {
-                out.extend_from_slice(b"\n\\ No newline at end of file\n");
+    let all = Diff::of(before, after);
+    for hunk in &all.hunks {
+        out.extend_from_slice(format!("{}\n", UnifiedHunkHeader::new(hunk)).as_bytes());
+        for op in hunk {
+            let (tag, old, new) = op.as_tag_tuple();
+            let mut lines = |sign: u8, lines: &[&[u8]]| {
+                for line in lines {
+                    out.push(sign);
+                    out.extend_from_slice(line);
+                    if !line.ends_with(b"\n") {
+                        out.extend_from_slice(b"\n\\ No newline at end of file\n");
+                    }
+                }
+            };
+            if tag == DiffTag::Equal {
+                lines(b' ', &all.before[old]);
+            } else {
+                lines(b'-', &all.before[old]);
+                lines(b'+', &all.after[new]);
             }
         }
     }
@@ -95,13 +211,12 @@ pub fn review_diff(name: &str, before: &[u8], after: &[u8]) -> String {
     let name = one_line(name);
     let (old, new, hunk_style) = (style::OLD, style::NEW, style::HUNK);
     let _ = writeln!(out, "{old}--- a/{name}{old:#}\n{new}+++ b/{name}{new:#}");
-    let all = diff(before, after);
-    for hunk in all.unified_diff().iter_hunks() {
-        let _ = writeln!(out, "{hunk_style}{}{hunk_style:#}", hunk.header());
-        for op in hunk.ops() {
-            for change in all.iter_inline_changes(op) {
-                line(&mut out, &change);
-            }
+    let all = Diff::of(before, after);
+    for hunk in &all.hunks {
+        let header = UnifiedHunkHeader::new(hunk);
+        let _ = writeln!(out, "{hunk_style}{header}{hunk_style:#}");
+        for change in hunk.iter().flat_map(|op| all.lines(op)) {
+            line(&mut out, &change);
         }
     }
     out
@@ -110,28 +225,27 @@ pub fn review_diff(name: &str, before: &[u8], after: &[u8]) -> String {
 /// The same as part of an HTML page.
 pub(super) fn html_diff(before: &[u8], after: &[u8]) -> String {
     let mut out = String::from("<pre class=\"diff\">");
-    let all = diff(before, after);
-    for hunk in all.unified_diff().iter_hunks() {
-        let _ = writeln!(out, "<i>{}</i>", escape(&hunk.header().to_string()));
-        for op in hunk.ops() {
-            for change in all.iter_inline_changes(op) {
-                let (open, close) = match change.tag() {
-                    ChangeTag::Equal => (" ", ""),
-                    ChangeTag::Delete => ("<del>-", "</del>"),
-                    ChangeTag::Insert => ("<ins>+", "</ins>"),
+    let all = Diff::of(before, after);
+    for hunk in &all.hunks {
+        let header = UnifiedHunkHeader::new(hunk).to_string();
+        let _ = writeln!(out, "<i>{}</i>", escape(&header));
+        for change in hunk.iter().flat_map(|op| all.lines(op)) {
+            let (open, close) = match change.tag {
+                ChangeTag::Equal => (" ", ""),
+                ChangeTag::Delete => ("<del>-", "</del>"),
+                ChangeTag::Insert => ("<ins>+", "</ins>"),
+            };
+            out.push_str(open);
+            let ended = parts(&change, |set_off, part| {
+                let part = escape(part);
+                let _ = match set_off {
+                    true => write!(out, "<mark>{part}</mark>"),
+                    false => write!(out, "{part}"),
                 };
-                out.push_str(open);
-                let ended = parts(&change, |set_off, part| {
-                    let part = escape(part);
-                    let _ = match set_off {
-                        true => write!(out, "<mark>{part}</mark>"),
-                        false => write!(out, "{part}"),
-                    };
-                });
-                let _ = writeln!(out, "{close}");
-                if !ended {
-                    out.push_str("<i>\\ No newline at end of file</i>\n");
-                }
+            });
+            let _ = writeln!(out, "{close}");
+            if !ended {
+                out.push_str("<i>\\ No newline at end of file</i>\n");
             }
         }
     }
@@ -141,25 +255,34 @@ pub(super) fn html_diff(before: &[u8], after: &[u8]) -> String {
 
 /// The parts of a line, without its end, and whether each changed, with
 /// nothing in them that could deceive a reader. Whether the line has an end.
-fn parts(change: &InlineChange<'_, [u8]>, mut part_of: impl FnMut(bool, &str)) -> bool {
-    let whole: String = change.iter_strings_lossy().map(|(_, part)| part).collect();
-    let ended = whole.ends_with('\n');
-    let bare = whole.strip_suffix('\n').unwrap_or(&whole);
-    let length = bare.strip_suffix('\r').unwrap_or(bare).len();
-    let mut at = 0;
-    for (set_off, part) in change.iter_strings_lossy() {
-        let room = length.saturating_sub(at).min(part.len());
-        at += part.len();
+fn parts(change: &Line<'_>, mut part_of: impl FnMut(bool, &str)) -> bool {
+    let ended = change
+        .parts
+        .last()
+        .is_some_and(|(_, part)| part.ends_with(b"\n"));
+    let whole: usize = change.parts.iter().map(|(_, part)| part.len()).sum();
+    let mut rest = whole - usize::from(ended);
+    let last = change
+        .parts
+        .iter()
+        .flat_map(|(_, part)| *part)
+        .nth(rest.wrapping_sub(1));
+    rest -= usize::from(ended && last == Some(&b'\r'));
+    let alike = |a: &(bool, &[u8]), b: &(bool, &[u8])| a.0 == b.0;
+    for run in change.parts.chunk_by(alike) {
+        let text: Vec<u8> = run.iter().flat_map(|(_, part)| *part).copied().collect();
+        let text = &text[..rest.min(text.len())];
+        rest -= text.len();
         // Alone in its line a part may start what a runner takes for a command.
-        let part = visible(&part[..room]);
-        part_of(set_off && !part.is_empty(), &part);
+        let part = visible(&String::from_utf8_lossy(text)).into_owned();
+        part_of(run[0].0 && !part.is_empty(), &part);
     }
     ended
 }
 
 /// A line of the diff, with the words in it that changed set off.
-fn line(out: &mut String, change: &InlineChange<'_, [u8]>) {
-    let (sign, style) = match change.tag() {
+fn line(out: &mut String, change: &Line<'_>) {
+    let (sign, style) = match change.tag {
         ChangeTag::Equal => (' ', anstyle::Style::new()),
         ChangeTag::Delete => ('-', style::OLD),
         ChangeTag::Insert => ('+', style::NEW),
