@@ -37,13 +37,20 @@ fn with(changes: &[(&str, &str)]) -> String {
 /// The program at a terminal of so many columns.
 fn terminal(folder: &Path, columns: u16, args: &str) -> Session {
     let mut command = Command::new("sh");
-    let line = format!("stty cols {columns} rows 24 && exec '{BIN}' {args}");
+    // The terminal gets a first size while the shell runs already: it waits for that.
+    let unsized_yet = tempfile::NamedTempFile::new().unwrap();
+    let wait = format!(
+        "while [ -e '{}' ]; do sleep 0.01; done",
+        unsized_yet.path().display()
+    );
+    let line = format!("{wait}; stty cols {columns} rows 24 && exec '{BIN}' {args}");
     command.args(["-c", &line]).current_dir(folder);
     command
         .env("HOME", folder)
         .env_remove("NO_COLOR")
         .env("TERM", "xterm");
     let mut session = Session::spawn(command).unwrap();
+    drop(unsized_yet);
     session.set_expect_timeout(Some(Duration::from_secs(60)));
     session
 }
