@@ -93,6 +93,11 @@ impl Deprecation {
 /// hasn't, what the tag itself says.
 #[must_use]
 pub fn version(image: &str, tag: &str) -> Option<String> {
+    static KNOWN: Memo<Option<String>> = Memo::new();
+    KNOWN.answer(image, tag, find_version)
+}
+
+fn find_version(image: &str, tag: &str) -> Option<String> {
     let own = leading_version(tag);
     let Some(entry) = lookup(image, tag) else {
         return own.map(str::to_owned);

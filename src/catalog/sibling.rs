@@ -1,8 +1,6 @@
 //! From a full image to its slim, Alpine or runtime-only sibling.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
 
 use super::codename_tag;
 use super::memo::Memo;
@@ -185,23 +183,11 @@ const RUNTIME: &str = "jre";
 /// alone. Asked of every image that has no such sibling, so the walk over its
 /// tags is made once.
 fn has_runtime(image: &str, kind: Kind) -> bool {
-    static KINDS: RwLock<BTreeMap<&'static str, Vec<Kind>>> = RwLock::new(BTreeMap::new());
-    let Some(image) = super::image(image).map(|info| info.name) else {
-        return false;
-    };
-    let known = KINDS.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(kinds) = known.get(image) {
-        return kinds.contains(&kind);
-    }
-    drop(known);
-    let runtimes = tags(image).filter(|(tag, _)| tag.split('-').any(|token| token == RUNTIME));
-    let mut kinds: Vec<Kind> = runtimes.map(|(_, entry)| entry.kind).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let found = kinds.contains(&kind);
-    let mut known = KINDS.write().unwrap_or_else(PoisonError::into_inner);
-    known.insert(image, kinds);
-    found
+    static KNOWN: Memo<bool> = Memo::new();
+    KNOWN.answer(image, kind.as_str(), |image, _| {
+        tags(image)
+            .any(|(tag, entry)| entry.kind == kind && tag.split('-').any(|token| token == RUNTIME))
+    })
 }
 
 fn known(image: &str, tag: &str) -> Result<Entry, NoSibling> {

@@ -16,7 +16,7 @@
 //! numbers, which is what keeps the automaton small.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::OnceLock;
 
 use fst::{IntoStreamer, Streamer};
 
@@ -349,40 +349,22 @@ pub fn tags(image: &str) -> impl Iterator<Item = (String, Entry)> {
 /// All tags that name the same image as `image:tag`, itself included, in byte
 /// order. Empty where the tag isn't known.
 pub fn aliases(image: &str, tag: &str) -> Vec<String> {
-    let group = lookup(image, tag).map(|entry| group_tags(image, entry.group, ""));
-    group.map_or_else(Vec::new, |tags| tags.to_vec())
+    lookup(image, tag).map_or_else(Vec::new, |entry| group_tags(image, entry.group, ""))
 }
 
-/// The groups that were asked for, each with its tags: a walk over all tags of an
-/// image takes a millisecond, and a tree names few images. Holds at most what
-/// the table has, some megabytes.
-type Groups = RwLock<HashMap<(&'static str, Group, Box<str>), Arc<[String]>>>;
-
 /// The tags of one group that begin with `start`, in byte order. Walks over the
-/// tags with that start.
-pub(super) fn group_tags(image: &str, group: Group, start: &str) -> Arc<[String]> {
-    static GROUPS: OnceLock<Groups> = OnceLock::new();
+/// tags with that start, all of an image's in a millisecond: who is asked the
+/// same often remembers the answer.
+pub(super) fn group_tags(image: &str, group: Group, start: &str) -> Vec<String> {
     let tables = tables();
-    let Some(image) = tables.image(image) else {
-        return Arc::default();
-    };
-    let groups = GROUPS.get_or_init(Groups::default);
-    let key = (image.info.name, group, start.into());
-    // What a panic elsewhere left is a whole entry or none.
-    let known = groups.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(tags) = known.get(&key) {
-        return Arc::clone(tags);
-    }
-    drop(known);
     let mut found = Vec::new();
-    let mut stream = image.stream(&tables.tags, start);
-    while let Some((key, number)) = stream.next() {
-        if number / image.scale == group.0 {
-            found.push(image.tag_of(key));
+    if let Some(image) = tables.image(image) {
+        let mut stream = image.stream(&tables.tags, start);
+        while let Some((key, number)) = stream.next() {
+            if number / image.scale == group.0 {
+                found.push(image.tag_of(key));
+            }
         }
     }
-    let found: Arc<[String]> = found.into();
-    let mut known = groups.write().unwrap_or_else(PoisonError::into_inner);
-    known.insert(key, Arc::clone(&found));
     found
 }

@@ -73,12 +73,17 @@ fn untouched(before: &Dockerfile, edits: &EditSet, after: &Dockerfile) -> Result
     Ok(())
 }
 
-/// The mounts, each without the tag of the image that it is from: that may be
-/// edited, the mount may not be lost.
+/// The mounts, each with only the name of the image that it is from: its tag may
+/// be edited, the mount may not be lost.
 fn mounts(file: &Dockerfile) -> Vec<String> {
-    let untagged = |field: &str| match field.strip_prefix("from=").map(Reference::parse) {
-        Some(Ok(image)) => format!("from={}", image.familiar_name()),
-        _ => field.to_owned(),
+    let untagged = |field: &str| {
+        let (key, value) = field.split_once("from=").unwrap_or(("", ""));
+        match Reference::parse(value) {
+            Ok(reference) if key.is_empty() || key == "--mount=" => {
+                format!("{key}from={}", &value[..reference.name_range().end])
+            }
+            _ => field.to_owned(),
+        }
     };
     let flags = file.instructions().flat_map(|it| &it.flags);
     let mounts = flags.filter(|flag| flag.name() == "mount");
@@ -95,27 +100,12 @@ fn is_digest(text: &str) -> bool {
     Reference::parse(&format!("x@{text}")).is_ok()
 }
 
-/// A mount with only the name of the image that it is from: its tag may be
-/// made more exact.
-fn bare(mount: &str) -> String {
-    let fields = mount.split(',').map(|field| {
-        let (key, value) = field.split_once("from=").unwrap_or(("", ""));
-        match Reference::parse(value) {
-            Ok(reference) if key.is_empty() || key == "--mount=" => {
-                format!("{key}from={}", &value[..reference.name_range().end])
-            }
-            _ => field.to_owned(),
-        }
-    });
-    fields.collect::<Vec<_>>().join(",")
-}
-
 /// Digests and mounts stay, and every `--from` still names a stage or image.
 fn references(old: &Model<'_>, edits: &EditSet, new: &Model<'_>) -> Result<(), String> {
     let (before, after) = (old.file, new.file);
-    let kept: HashSet<String> = mounts(after).iter().map(|mount| bare(mount)).collect();
+    let kept: HashSet<String> = mounts(after).into_iter().collect();
     for mount in mounts(before) {
-        if !kept.contains(&bare(&mount)) {
+        if !kept.contains(&mount) {
             return Err(format!("{mount} would be lost"));
         }
     }

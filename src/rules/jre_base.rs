@@ -4,7 +4,7 @@ use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety};
 use crate::catalog::{Kind, commands, compiled, java, lookup, variants};
 use crate::model::effects::What;
 use crate::model::pins::{Official, codename_pin, official};
-use crate::model::{Base, ImageUse};
+use crate::model::ImageUse;
 use crate::text::{Edit, Span};
 
 pub struct JreBase;
@@ -35,13 +35,9 @@ impl Rule for JreBase {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        let Some(stage) = cx.model.stages.last() else {
+        let Some((_, image)) = cx.last_stage() else {
             return;
         };
-        let Base::Image(image) = stage.base else {
-            return;
-        };
-        let image = &cx.model.images[image];
         if image.settings().is_none_or(|settings| settings.ecosystem != "java") {
             return;
         }

@@ -12,11 +12,11 @@ use jiff::SignedDuration;
 
 use crate::catalog::{self, Date};
 use crate::facts::{Facts, Files, Images, Trust};
-use crate::model::Model;
 use crate::model::effects::{self, Ledger};
 use crate::model::runtime::{self, Runtime};
 use crate::model::sources::{self, Sources};
 use crate::model::trust::{self, Policy};
+use crate::model::{Base, ImageUse, Model, Stage};
 use crate::syntax::Dockerfile;
 use crate::text::{Edit, EditSet, Overlap, Span};
 
@@ -231,6 +231,23 @@ impl Proposals {
             remedy: None,
         });
     }
+
+    /// Proposes what `of` makes of each image reference; `None` where there is
+    /// nothing to do, an error says why it is left.
+    fn each_image(
+        &mut self,
+        cx: &Context<'_>,
+        meta: &'static Meta,
+        of: fn(&Context<'_>, &ImageUse) -> Result<Option<Rewrite>, String>,
+    ) {
+        for image in &cx.model.images {
+            match of(cx, image) {
+                Ok(Some(rewrite)) => self.rewrites.push(rewrite),
+                Ok(None) => {}
+                Err(why) => self.refuse(meta, image.span, why),
+            }
+        }
+    }
 }
 
 /// Something that a build of a rewrite has shown to be missing in its final
@@ -308,6 +325,16 @@ impl<'a> Context<'a> {
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),
+        }
+    }
+
+    /// The last stage and the image in its own FROM; `None` where that names a
+    /// stage or nothing.
+    pub(crate) fn last_stage(&self) -> Option<(&'a Stage, &'a ImageUse)> {
+        let stage = self.model.stages.last()?;
+        match stage.base {
+            Base::Image(image) => Some((stage, &self.model.images[image])),
+            Base::Stage(_) | Base::Scratch => None,
         }
     }
 

@@ -43,13 +43,7 @@ impl Rule for PinDigest {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        for image in &cx.model.images {
-            match pin(cx, image) {
-                Ok(Some(rewrite)) => out.rewrites.push(rewrite),
-                Ok(None) => {}
-                Err(why) => out.refuse(&META, image.span, why),
-            }
-        }
+        out.each_image(cx, &META, pin);
     }
 }
 

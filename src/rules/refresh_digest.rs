@@ -40,13 +40,7 @@ impl Rule for RefreshDigest {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        for image in &cx.model.images {
-            match refresh(cx, image) {
-                Ok(Some(rewrite)) => out.rewrites.push(rewrite),
-                Ok(None) => {}
-                Err(why) => out.refuse(&META, image.span, why),
-            }
-        }
+        out.each_image(cx, &META, refresh);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety, short};
 use crate::catalog::{self, Kind, commands, variants};
-use crate::model::Base;
 use crate::model::effects::{Ledger, What};
 use crate::model::musl::{self, Processor, Question};
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
@@ -39,13 +38,9 @@ impl Rule for SlimBase {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        let Some(stage) = cx.model.stages.last() else {
+        let Some((stage, image)) = cx.last_stage() else {
             return;
         };
-        let Base::Image(image) = stage.base else {
-            return;
-        };
-        let image = &cx.model.images[image];
         let Ok(reference) = &image.reference else {
             return;
         };

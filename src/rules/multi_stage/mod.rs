@@ -26,7 +26,7 @@ use crate::model::pins::{NotPinned, codename_pin, official};
 use crate::image::Reference;
 use crate::model::runtime::Runtime;
 use crate::model::sources::Sources;
-use crate::model::{Base, ImageUse, Stage, below};
+use crate::model::{ImageUse, Stage, below};
 use crate::syntax::{Instruction, Keyword};
 use crate::text::{Edit, Span};
 
@@ -132,13 +132,9 @@ impl Rule for MultiStage {
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
-        let Some(stage) = cx.model.stages.last() else {
+        let Some((stage, image)) = cx.last_stage() else {
             return;
         };
-        let Base::Image(image) = stage.base else {
-            return;
-        };
-        let image = &cx.model.images[image];
         let Some(settings) = image.settings() else {
             return;
         };

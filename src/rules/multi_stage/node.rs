@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::packages::Need;
+use super::compiled::need;
 use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, short};
 use crate::catalog::libraries;
@@ -343,15 +343,9 @@ fn native(
             );
         }
         for package in needs.packages {
-            shape.needs.push(Need {
-                package: (*package).to_owned(),
-                by: name.clone(),
-            });
+            need(shape, package, &name);
             if package.starts_with("openssl") {
-                shape.needs.push(Need {
-                    package: "ca-certificates".to_owned(),
-                    by: name.clone(),
-                });
+                need(shape, "ca-certificates", &name);
             }
         }
     }
@@ -363,10 +357,7 @@ fn certificates(subject: &Subject<'_, '_>, shape: &mut Shape) {
     let source = String::from_utf8_lossy(subject.cx.file.source());
     for sign in ["--use-openssl-ca", "/etc/ssl/certs", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"] {
         if source.contains(sign) {
-            shape.needs.push(Need {
-                package: "ca-certificates".to_owned(),
-                by: sign.to_owned(),
-            });
+            need(shape, "ca-certificates", sign);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What is particular to Perl: where modules lie, and which libraries they link.
 
 use super::artifacts::below;
-use super::packages::Need;
+use super::compiled::need;
 use super::{Outcome, Shape, Subject, listed, unique, written};
 use crate::catalog::{bases, libraries};
 use crate::model::effects::What;
@@ -94,10 +94,7 @@ pub(super) fn shape(subject: &Subject<'_, '_>, _: &Sources) -> Outcome<Shape> {
             continue;
         };
         for package in needs.packages {
-            shape.needs.push(Need {
-                package: (*package).to_owned(),
-                by: name.clone(),
-            });
+            need(&mut shape, package, name);
         }
     }
     if !unknown.is_empty() {
@@ -127,10 +124,7 @@ fn system_perl(subject: &Subject<'_, '_>, shape: &mut Shape) {
         let context = path.and_then(|path| subject.ledger.copied.context_path(&path));
         let text = context.and_then(|context| subject.cx.files.text(&context).yes());
         if text.is_some_and(|text| text.starts_with(SYSTEM_PERL)) {
-            shape.needs.push(Need {
-                package: "perl".to_owned(),
-                by: format!("the first line of {}", demand.program),
-            });
+            need(shape, "perl", &format!("the first line of {}", demand.program));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is particular to Python: where packages lie, and what they need.
 
-use super::packages::Need;
+use super::compiled::need;
 use crate::model::sources::Sources;
 use super::{Outcome, Shape, Subject, listed, short};
 use crate::catalog::libraries;
@@ -346,10 +346,7 @@ fn needs(
             }
         }
         for package in needs.packages {
-            shape.needs.push(Need {
-                package: (*package).to_owned(),
-                by: name.clone(),
-            });
+            need(shape, package, name);
         }
     }
     if !unknown.is_empty() {

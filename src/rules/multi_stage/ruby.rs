@@ -1,7 +1,7 @@
 //! What is particular to Ruby: where gems lie, what their extensions link, and
 //! what Rails needs.
 
-use super::packages::Need;
+use super::compiled::need;
 use super::{Outcome, Shape, Subject, libraries_of, listed, node, written};
 use crate::catalog::{bases, libraries};
 use crate::facts::Known;
@@ -225,10 +225,7 @@ fn needs(
         }
         let compiled = needs.if_compiled.iter().filter(|_| !built || forced);
         for package in needs.packages.iter().chain(compiled) {
-            shape.needs.push(Need {
-                package: (*package).to_owned(),
-                by: format!("the gem {name}"),
-            });
+            need(shape, package, &format!("the gem {name}"));
         }
     }
     if file.contains("use-system-libraries") || file.contains("USE_SYSTEM_LIBRARIES") {
