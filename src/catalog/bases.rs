@@ -3,7 +3,7 @@
 //! whose programs are built on it.
 
 use super::packages;
-use super::table::{NOTHING, Table};
+use super::table::{NOTHING, Row, Table};
 
 /// The base images.
 pub static BASES: Table = Table::new(include_str!("data/bases.tsv"));
@@ -59,7 +59,10 @@ impl Settings {
 /// Official Image, `oven/bun`, `mcr.microsoft.com/dotnet/sdk`.
 #[must_use]
 pub fn settings(familiar_name: &str) -> Option<Settings> {
-    let row = BASES.get(familiar_name)?;
+    read(BASES.get(familiar_name)?)
+}
+
+fn read(row: Row) -> Option<Settings> {
     Some(Settings {
         ecosystem: row.cell(1)?,
         workdir: row.cell(2).filter(|dir| *dir != "?"),
@@ -73,7 +76,7 @@ pub fn settings(familiar_name: &str) -> Option<Settings> {
 #[must_use]
 pub fn settings_of(familiar_name: &str, tag: &str) -> Option<Settings> {
     let mut parts = tag.split('-');
-    let variant = parts.find_map(|part| settings(&format!("{familiar_name}:{part}")));
+    let variant = parts.find_map(|part| read(BASES.find(&[familiar_name, part])?));
     variant.or_else(|| settings(familiar_name))
 }
 

@@ -1,23 +1,42 @@
 //! Ecosystems whose programs are compiled: which programs compile them, and
 //! which files of a build context are for those alone.
 
-use super::table::Table;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::table::{Row, Table};
 
 /// The ecosystems.
 pub static COMPILED: Table = Table::new(include_str!("data/compiled.tsv"));
 
+/// The rows in which a program compiles; every program of every file is asked
+/// for, so they are known by it.
+fn rows_of(program: &str) -> &'static [Row] {
+    static ROWS: OnceLock<HashMap<&'static str, Vec<Row>>> = OnceLock::new();
+    let rows = ROWS.get_or_init(|| {
+        let mut rows: HashMap<_, Vec<Row>> = HashMap::new();
+        for row in COMPILED.iter() {
+            for program in row.list(1) {
+                rows.entry(program).or_default().push(row);
+            }
+        }
+        rows
+    });
+    rows.get(program).map_or(&[], Vec::as_slice)
+}
+
 /// Whether a program compiles what that ecosystem's stages are for.
 #[must_use]
 pub fn is_compiler(ecosystem: &str, program: &str) -> bool {
-    let row = COMPILED.get(ecosystem);
-    row.is_some_and(|row| row.list(1).any(|name| name == program))
+    rows_of(program).iter().any(|row| row.key() == ecosystem)
 }
 
 /// Whether a program builds programs of every language, as `make` does.
 #[must_use]
 pub fn builds_everywhere(program: &str) -> bool {
-    let mut rows = COMPILED.iter().filter(|row| row.cell(5) == Some("yes"));
-    rows.any(|row| row.list(1).any(|name| name == program))
+    rows_of(program)
+        .iter()
+        .any(|row| row.cell(5) == Some("yes"))
 }
 
 /// What runs in the end, of an ecosystem.
@@ -74,8 +93,7 @@ pub fn is_wrapper(program: &str) -> bool {
 /// Whether a program compiles in any of them.
 #[must_use]
 pub fn compiles(program: &str) -> bool {
-    let mut rows = COMPILED.iter();
-    rows.any(|row| row.list(1).any(|name| name == program))
+    !rows_of(program).is_empty()
 }
 
 /// Whether a file or folder of that name is read when the program is built,

@@ -2,6 +2,8 @@
 //! packages are only for building, and what a package is called in another
 //! release.
 
+use std::sync::OnceLock;
+
 use super::table::Table;
 
 /// The `-dev` packages of bullseye.
@@ -91,7 +93,10 @@ pub enum Layer {
 
 /// The column of a release in the tables that have one column for each.
 pub(super) fn column(codename: &str) -> Option<usize> {
-    RENAMES.column(codename).filter(|&at| at > 0)
+    static COLUMNS: OnceLock<Vec<&'static str>> = OnceLock::new();
+    let columns = COLUMNS.get_or_init(|| RENAMES.columns().collect());
+    let at = columns.iter().position(|column| *column == codename)?;
+    (at > 0).then_some(at)
 }
 
 /// What stays at run time of a `-dev` package; `None` where that is not known,

@@ -1,5 +1,6 @@
 //! What programs do to an image, and signs in programs' own text.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::table::Table;
@@ -78,37 +79,41 @@ pub fn tool_commands(package: &str) -> impl Iterator<Item = &'static str> {
     row.into_iter().flat_map(|row| row.list(1))
 }
 
-/// A sign, what kind of sign it is, and why it matters.
-type Sign = (&'static str, &'static str, &'static str);
+/// A sign, and why it matters.
+type Sign = (&'static str, &'static str);
 
-/// The signs of one kind. The table is searched by kind for every program, so
-/// its rows are taken apart once.
-fn signs(kind: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    static ROWS: OnceLock<Vec<Sign>> = OnceLock::new();
-    let rows = ROWS.get_or_init(|| {
-        let rows = SIGNS.iter();
-        rows.filter_map(|row| Some((row.key(), row.cell(1)?, row.cell(2)?)))
-            .collect()
+/// The signs of one kind, in the order of the table. It is searched by kind for
+/// every program, so its rows are taken apart once.
+fn signs(kind: &'static str) -> &'static [Sign] {
+    static KINDS: OnceLock<HashMap<&'static str, Vec<Sign>>> = OnceLock::new();
+    let kinds = KINDS.get_or_init(|| {
+        let mut kinds: HashMap<_, Vec<Sign>> = HashMap::new();
+        for row in SIGNS.iter() {
+            if let (Some(kind), Some(why)) = (row.cell(1), row.cell(2)) {
+                kinds.entry(kind).or_default().push((row.key(), why));
+            }
+        }
+        kinds
     });
-    rows.iter()
-        .filter(move |(_, of, _)| *of == kind)
-        .map(|(sign, _, why)| (*sign, *why))
+    kinds.get(kind).map_or(&[], Vec::as_slice)
 }
 
 /// A sign in a program's text that it writes outside its working directory.
 #[must_use]
 pub fn writes_elsewhere(text: &str) -> Option<&'static str> {
-    signs("elsewhere")
+    let mut signs = signs("elsewhere").iter();
+    signs
         .find(|(sign, _)| text.contains(sign))
-        .map(|(sign, _)| sign)
+        .map(|(sign, _)| *sign)
 }
 
 /// A sign in a program's text that it compiles C code when it runs.
 #[must_use]
 pub fn compiles_at_run_time(text: &str) -> Option<&'static str> {
-    signs("compiler")
+    let mut signs = signs("compiler").iter();
+    signs
         .find(|(sign, _)| text.contains(sign))
-        .map(|(sign, _)| sign)
+        .map(|(sign, _)| *sign)
 }
 
 /// Why a command or script installs a browser, which needs many system
@@ -116,7 +121,7 @@ pub fn compiles_at_run_time(text: &str) -> Option<&'static str> {
 #[must_use]
 pub fn browser_installer(command: &str, operands: &[&str]) -> Option<String> {
     let named = |sign: &str| command.contains(sign) || operands.contains(&sign);
-    let (sign, _) = signs("browser").find(|(sign, _)| named(sign))?;
+    let (sign, _) = signs("browser").iter().find(|(sign, _)| named(sign))?;
     let installs = command.contains("install") || operands.contains(&"install");
     installs.then(|| format!("it installs a browser ({sign}), with system libraries of its own"))
 }
@@ -136,16 +141,26 @@ pub fn development_server(words: &[&str]) -> Option<&'static str> {
     let text = words.join(" ");
     let edge = |byte: u8| byte == b' ' || byte == b'/';
     let starts = |at: &usize| *at == 0 || edge(text.as_bytes()[at - 1]);
-    // Few words of a command begin with a letter that a sign begins with.
-    let places: Vec<usize> = (0..text.len()).filter(starts).collect();
-    signs("development")
-        .find(|(sign, _)| {
-            places.iter().any(|&at| {
-                let rest = text.as_bytes()[at..].strip_prefix(sign.as_bytes());
-                rest.is_some_and(|rest| rest.first().is_none_or(|&byte| edge(byte)))
-            })
-        })
-        .map(|(_, why)| why)
+    let all = signs("development");
+    let first = |sign: &Sign| sign.0.as_bytes()[0];
+    // The first sign of the table counts that any word begins with.
+    let mut found = all.len();
+    for at in (0..text.len()).filter(starts) {
+        // They are sorted: those with the word's first letter stand together.
+        let rest = &text.as_bytes()[at..];
+        let from = all.partition_point(|sign| first(sign) < rest[0]);
+        for (number, sign) in all.iter().enumerate().take(found).skip(from) {
+            if first(sign) != rest[0] {
+                break;
+            }
+            let after = rest.strip_prefix(sign.0.as_bytes());
+            if after.is_some_and(|after| after.first().is_none_or(|&byte| edge(byte))) {
+                found = number;
+                break;
+            }
+        }
+    }
+    all.get(found).map(|(_, why)| *why)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Releases of Linux distributions.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::Date;
@@ -30,9 +31,15 @@ pub struct Release {
 
 /// The release of that family and name. None where the table hasn't it.
 pub fn release(family: &str, name: &str) -> Option<&'static Release> {
-    releases()
-        .iter()
-        .find(|release| release.name == name && release.family == family)
+    static BY_NAME: OnceLock<HashMap<(&str, &str), usize>> = OnceLock::new();
+    let all = releases();
+    let by_name = BY_NAME.get_or_init(|| {
+        let keys = all.iter().enumerate();
+        // The first of a name counts.
+        let keys = keys.rev().map(|(at, it)| ((it.family, it.name), at));
+        keys.collect()
+    });
+    by_name.get(&(family, name)).map(|&at| &all[at])
 }
 
 /// All releases, by family, oldest first.

@@ -1,6 +1,6 @@
 //! A sorted table of tab-separated lines, embedded in the program and searched
 //! as the text that it is: no loading. One that is asked often gets an index of
-//! where its lines start.
+//! where its lines start, by a hash of their keys.
 //!
 //! The canonical form, which the tests hold every table to:
 //!
@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering as Memory};
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 /// The cell that says nothing.
 pub const NOTHING: &str = "-";
@@ -33,8 +33,79 @@ pub struct Table {
     body: usize,
     /// How often it was searched, up to [`INDEXED_AFTER`].
     searches: AtomicU32,
-    /// Where each row starts, after [`Self::body`].
-    index: OnceLock<Box<[u32]>>,
+    /// Where the rows start, by the hash of their keys.
+    index: OnceLock<Index>,
+}
+
+/// Where rows start, each after [`Table::body`] and plus 1, in the first free
+/// slot from the one that the hash of its key names; 0 is a free slot. At least
+/// half of them are free, and their number is a power of two.
+#[derive(Debug)]
+struct Index(Box<[u32]>);
+
+impl Index {
+    fn of(rows: &'static str) -> Self {
+        let count = rows.lines().count();
+        let mut slots = vec![0u32; (2 * count).next_power_of_two()].into_boxed_slice();
+        let mask = slots.len() - 1;
+        let mut start = 0;
+        while start < rows.len() {
+            let (row, end) = row_at(rows, start);
+            let mut at = hash(&[row.key()], b"") as usize & mask;
+            while slots[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            slots[at] = u32::try_from(start + 1).expect("tables are small");
+            start = end + 1;
+        }
+        Self(slots)
+    }
+
+    /// The row in `rows`, of which this is the index.
+    fn find(&self, rows: &'static str, parts: &[&str], between: &[u8]) -> Option<Row> {
+        let mask = self.0.len() - 1;
+        let mut at = hash(parts, between) as usize & mask;
+        loop {
+            let start = self.0[at].checked_sub(1)? as usize;
+            if is_key(&rows.as_bytes()[start..], parts, between) {
+                return Some(row_at(rows, start).0);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+/// FNV-1a, by Fowler, Noll and Vo: keys are short, and nobody else chooses them.
+fn hash(parts: &[&str], between: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for (at, part) in parts.iter().enumerate() {
+        if at > 0 {
+            add(between);
+        }
+        add(part.as_bytes());
+    }
+    // The low bits are those that count here.
+    hash ^ (hash >> 32)
+}
+
+/// Whether a line begins with the parts, joined by what is between them, as its
+/// whole first cell.
+fn is_key(line: &[u8], parts: &[&str], between: &[u8]) -> bool {
+    let mut rest = line;
+    for (at, part) in parts.iter().enumerate() {
+        let joint = if at == 0 { b"" } else { between };
+        let after = rest.strip_prefix(joint);
+        match after.and_then(|rest| rest.strip_prefix(part.as_bytes())) {
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    matches!(rest.first(), None | Some(b'\t' | b'\n'))
 }
 
 /// One line of a table.
@@ -85,15 +156,8 @@ impl Table {
             return self.search_text(parts, between);
         }
         let rows = self.rows();
-        let index = self.index.get_or_init(|| {
-            let ends = memchr_iter(b'\n', rows.as_bytes());
-            let starts = ends.filter_map(|at| u32::try_from(at + 1).ok());
-            let starts = std::iter::once(0).chain(starts);
-            starts.filter(|&at| (at as usize) < rows.len()).collect()
-        });
-        let row = |start: u32| row_at(rows, start as usize).0;
-        let at = index.binary_search_by(|&start| compare(row(start).key(), parts, between));
-        Some(row(index[at.ok()?]))
+        let index = self.index.get_or_init(|| Index::of(rows));
+        index.find(rows, parts, between)
     }
 
     fn search_text(&self, parts: &[&str], between: &[u8]) -> Option<Row> {
@@ -221,7 +285,12 @@ impl Row {
 
     /// A cell, unless it says nothing; 0 is the key.
     pub fn cell(&self, column: usize) -> Option<&'static str> {
-        self.cells().nth(column).filter(|&c| c != NOTHING)
+        let mut rest = self.line;
+        for _ in 0..column {
+            rest = &rest[memchr(b'\t', rest.as_bytes())? + 1..];
+        }
+        let end = memchr(b'\t', rest.as_bytes()).unwrap_or(rest.len());
+        Some(&rest[..end]).filter(|&cell| cell != NOTHING)
     }
 
     /// The items of a cell that is a list; none where it says nothing.

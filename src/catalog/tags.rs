@@ -21,6 +21,7 @@ use std::sync::OnceLock;
 use fst::{IntoStreamer, Streamer};
 
 use super::Date;
+use super::memo::Memo;
 
 static TAGS: &[u8] = include_bytes!("data/tags.fst");
 static IMAGES: &str = include_str!("data/images.tsv");
@@ -297,6 +298,11 @@ pub fn source() -> &'static Source {
 /// ([`crate::image::Reference::official`]) and a tag. None where neither the
 /// library nor its history has it.
 pub fn lookup(image: &str, tag: &str) -> Option<Entry> {
+    static KNOWN: Memo<Option<Entry>> = Memo::new();
+    KNOWN.answer(image, tag, find)
+}
+
+fn find(image: &str, tag: &str) -> Option<Entry> {
     let tables = tables();
     let image = tables.image(image)?;
     image.entry(tables.tags.get(key(image.info.name, tag))?)

@@ -4,6 +4,8 @@
 //! A variant is an image and a kind: `full`, `slim`, `alpine`, and what an
 //! image calls its own (`php:cli`, `eclipse-temurin:jre`).
 
+use std::sync::OnceLock;
+
 use super::commands::{self, COMMANDS};
 use super::packages::{self, Layer};
 use super::table::{Row, Table};
@@ -21,6 +23,21 @@ const PACKAGES: usize = 7;
 const HAS: usize = 8;
 const LACKS: usize = 9;
 const NOTE: usize = 10;
+
+/// The name of an image that has variants here, for the table's lifetime.
+#[must_use]
+pub fn image(name: &str) -> Option<&'static str> {
+    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        let keys = VARIANTS.iter().map(|row| row.key());
+        let mut names: Vec<&str> = keys.filter_map(|key| key.split(':').next()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    });
+    let at = names.binary_search(&name).ok()?;
+    Some(names[at])
+}
 
 /// The C library of an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

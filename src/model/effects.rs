@@ -9,6 +9,8 @@ mod languages;
 
 use std::collections::HashMap;
 
+use memchr::memmem;
+
 use super::{Model, Step, below, join, makefile};
 use crate::catalog::compiled;
 use crate::catalog::programs::{self, Role};
@@ -168,7 +170,7 @@ impl Effect {
 }
 
 /// Where files of the build context lie in the image.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Copied {
     /// `(path in the image, path in the context, whether it is a folder)`.
     rows: Vec<(String, String, bool)>,
@@ -219,12 +221,27 @@ impl Copied {
 }
 
 /// The ledger of one stage.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub struct Ledger {
     /// The effects, in order.
     pub effects: Vec<Effect>,
     /// Where the context's files lie.
     pub copied: Copied,
+}
+
+impl Ledger {
+    /// Moves the effects to where they stand in a file in which the stage begins
+    /// so many bytes further back.
+    pub(crate) fn shift(&mut self, by: i64) {
+        let moved = |at: u32| u32::try_from(i64::from(at) + by).unwrap_or(at);
+        for effect in &mut self.effects {
+            let Span { start, end } = effect.span;
+            effect.span = Span {
+                start: moved(start),
+                end: moved(end),
+            };
+        }
+    }
 }
 
 /// Reads the effects of a stage's instructions. `workdir` is the base image's.
@@ -1627,7 +1644,8 @@ impl Reader<'_, '_> {
         let before = steps.skip_while(|s| s.instruction >= frame.step.instruction);
         for step in before {
             let instruction = self.model.instructions[step.instruction];
-            if instruction.keyword != Keyword::Env {
+            let text = instruction.logical.text(file.source());
+            if instruction.keyword != Keyword::Env || memmem::find(text, b"PATH").is_none() {
                 continue;
             }
             for pair in instruction.pairs(file.source(), file.escape()) {

@@ -85,7 +85,7 @@ pub struct Stage {
 }
 
 /// An instruction of a stage with the state before it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// Its index among the instructions.
     pub instruction: usize,
@@ -523,6 +523,33 @@ impl<'a> Model<'a> {
         scope.resolve_at(text, self.file.escape(), step.variables)
     }
 
+    /// By how many bytes the last stage's steps are further back in `new`, where
+    /// they are the same there, on the same lines and in the same state, on
+    /// images that set the same; `None` where they may mean something else.
+    #[must_use]
+    pub fn same_last_steps(&self, new: &Model<'_>) -> Option<i64> {
+        let (from, to) = (self.stages.last()?, new.stages.last()?);
+        let head = |model: &Model<'_>, stage: &Stage| model.instructions[stage.from].span;
+        let (old_head, new_head) = (head(self, from), head(new, to));
+        let rest = |model: &Model<'_>, head: Span| {
+            let source = model.file.source();
+            Span::new(head.end as usize, source.len())
+        };
+        let on_image = |stage: &Stage| matches!(stage.base, Base::Image(_));
+        let line = |model: &Model<'_>, stage: &Stage| model.instructions[stage.from].end_line;
+        let same = from.from == to.from
+            && line(self, from) == line(new, to)
+            && on_image(from)
+            && on_image(to)
+            && self.file.escape() == new.file.escape()
+            && from.workdir == to.workdir
+            && from.scope.says_the_same(&to.scope)
+            && from.steps == to.steps
+            && rest(self, old_head).of(self.file.source())
+                == rest(new, new_head).of(new.file.source());
+        same.then(|| i64::from(new_head.end) - i64::from(old_head.end))
+    }
+
     /// The own-line comments directly above an instruction, without a blank
     /// line between; an empty span at its start when there are none.
     #[must_use]
@@ -554,23 +581,23 @@ pub fn below(path: &str, folder: &str) -> bool {
 /// folder to start from.
 #[must_use]
 pub fn join(workdir: Option<&str>, path: &str) -> Option<String> {
-    let full = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        // The base image's own working directory is not known here.
-        format!("{}/{path}", workdir?)
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in full.split('/') {
+    // The base image's own working directory is not known here.
+    let from = if path.starts_with('/') { "" } else { workdir? };
+    let mut full = String::with_capacity(from.len() + path.len() + 1);
+    for part in from.split('/').chain(path.split('/')) {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop();
+            ".." => full.truncate(full.rfind('/').unwrap_or(0)),
+            part => {
+                full.push('/');
+                full.push_str(part);
             }
-            part => parts.push(part),
         }
     }
-    Some(format!("/{}", parts.join("/")))
+    if full.is_empty() {
+        full.push('/');
+    }
+    Some(full)
 }
 
 fn editable(

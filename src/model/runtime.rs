@@ -24,7 +24,7 @@ pub struct Demand {
 }
 
 /// The runtime demand of a stage.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub struct Runtime {
     /// Indices of the instructions that count: the last of each kind.
     pub entrypoint: Option<usize>,

@@ -100,6 +100,16 @@ impl Scope {
         });
     }
 
+    /// Whether all variables have the same values, in the same order, wherever
+    /// their defaults stand.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let told = |variable: &Variable| (variable.env, variable.default.is_some());
+        let pairs = || self.variables.iter().zip(&other.variables);
+        self.open == other.open
+            && self.variables.len() == other.variables.len()
+            && pairs().all(|(a, b)| a.name == b.name && a.value == b.value && told(a) == told(b))
+    }
+
     /// How many declarations there are so far.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -14,7 +14,8 @@ use crate::image::Reference;
 use crate::model::Model;
 use crate::model::trust::Policy;
 use crate::rules::{
-    self, Context, Mend, Phase, PinOptions, Prefer, Proposals, Refusal, Rewrite, Rule, Safety,
+    self, Context, Known, Mend, Phase, PinOptions, Prefer, Proposals, Refusal, Rewrite, Rule,
+    Safety,
 };
 use crate::syntax::{self, Dockerfile, SyntaxError};
 use crate::text::{Edit, EditSet, Span};
@@ -246,7 +247,7 @@ pub fn plan(source: Vec<u8>, facts: Facts<'_>, options: &Options) -> Plan {
     // The first phase must have nothing to say to what the second made of its work.
     let after = syntax::parse(joined.after.clone());
     let after = Model::of(&after);
-    let again = choose(&after, facts, options, Phase::Images);
+    let again = choose(&after, facts, options, Phase::Images, None).0;
     let mut more = again.chosen.iter();
     if let Some(rewrite) = more.find(|more| valid_alone(&after, more).is_ok()) {
         let law = again_proposes(rewrite);
@@ -290,16 +291,17 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
         };
     }
     let model = Model::of(&before);
+    let (choice, known) = choose(&model, facts, options, phase, None);
     let Choice {
         mut chosen,
         mut held,
         refusals,
         unused,
-    } = choose(&model, facts, options, phase);
+    } = choice;
     let mut edits = merged(&chosen);
     let mut after = edits.apply(before.source());
     if !edits.is_empty()
-        && let Err(broken) = lawful(&model, &edits, &after, facts, options, phase)
+        && let Err(broken) = lawful(&model, &edits, &after, facts, options, phase, known)
     {
         // Which one is it? Each is tried alone, then what is left together: only
         // then can a second run have nothing to propose.
@@ -328,7 +330,15 @@ fn one_phase(source: Vec<u8>, facts: Facts<'_>, options: &Options, phase: Phase)
         edits = merged(&kept);
         after = edits.apply(before.source());
         if !edits.is_empty()
-            && let Err(law) = lawful(&model, &edits, &after, facts, options, phase)
+            && let Err(law) = lawful(
+                &model,
+                &edits,
+                &after,
+                facts,
+                options,
+                phase,
+                Known::default(),
+            )
         {
             for rewrite in kept.drain(..) {
                 held.push(Held {
@@ -391,8 +401,15 @@ impl Taken {
     }
 }
 
-/// Runs the rules and settles grade and conflicts.
-fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) -> Choice {
+/// Runs the rules and settles grade and conflicts; returns what they read, too.
+/// `before` is what the file was and what was read then.
+fn choose(
+    model: &Model<'_>,
+    facts: Facts<'_>,
+    options: &Options,
+    phase: Phase,
+    before: Option<(&Model<'_>, Known)>,
+) -> (Choice, Known) {
     let file = model.file;
     let mut cx = Context::new(model, facts);
     cx.policy = &options.policy;
@@ -401,12 +418,16 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
     cx.prefer = options.preferred(model);
     cx.templates = Some(&options.templates);
     cx.pins = &options.pins;
+    if let Some((old, known)) = before {
+        cx.read_before(old, known);
+    }
     let mut proposals = Proposals::default();
     for rule in rules::all() {
         if rule.phase() == phase && options.wants(*rule) {
             rule.propose(&cx, &mut proposals);
         }
     }
+    let known = cx.into_known();
     let Proposals {
         mut rewrites,
         mut refusals,
@@ -500,12 +521,13 @@ fn choose(model: &Model<'_>, facts: Facts<'_>, options: &Options, phase: Phase) 
         chosen = vec![reopened(model, first, facts, options, phase)];
     }
     chosen.sort_by_key(|rewrite| rewrite.at.start);
-    Choice {
+    let choice = Choice {
         chosen,
         held,
         refusals,
         unused,
-    }
+    };
+    (choice, known)
 }
 
 /// A rewrite with all that the rules propose about its result: one unit of
@@ -522,7 +544,7 @@ fn reopened(
     if !result.errors().is_empty() {
         return first;
     }
-    let again = choose(&Model::of(&result), facts, options, phase);
+    let again = choose(&Model::of(&result), facts, options, phase, None).0;
     if again.chosen.is_empty() || again.chosen.iter().any(|r| r.rule == first.rule) {
         return first;
     }
@@ -548,7 +570,8 @@ fn merged(rewrites: &[Rewrite]) -> EditSet {
     EditSet::new(edits.cloned().collect()).expect("conflicting rewrites were held")
 }
 
-/// Whether the laws hold for these edits, or which is broken and how.
+/// Whether the laws hold for these edits, or which is broken and how; `known` is
+/// what the rules have read of the file as it was.
 fn lawful(
     before: &Model<'_>,
     edits: &EditSet,
@@ -556,11 +579,12 @@ fn lawful(
     facts: Facts<'_>,
     options: &Options,
     phase: Phase,
+    known: Known,
 ) -> Result<(), String> {
     let after = syntax::parse(after);
     let after = Model::of(&after);
     laws::still_valid(before, edits, &after)?;
-    let again = choose(&after, facts, options, phase);
+    let again = choose(&after, facts, options, phase, Some((before, known))).0;
     // What breaks a law there is held by the second run too.
     // Of very many the first after those that are tried counts as one that does not.
     let mut more = again.chosen.iter().enumerate();

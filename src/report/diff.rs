@@ -66,7 +66,12 @@ struct Line<'a> {
 impl<'a> Diff<'a> {
     fn of(before: &'a [u8], after: &'a [u8]) -> Self {
         let lines = |text: &'a [u8]| -> Vec<&[u8]> {
-            text.split_inclusive(|byte| *byte == b'\n').collect()
+            let mut start = 0;
+            let ends = memchr::memchr_iter(b'\n', text).map(|at| at + 1);
+            let last = Some(text.len()).filter(|_| !text.is_empty() && !text.ends_with(b"\n"));
+            ends.chain(last)
+                .map(|end| &text[std::mem::replace(&mut start, end)..end])
+                .collect()
         };
         let (before, after) = (lines(before), lines(after));
         let hunks = group_diff_ops(compare(&before, &after), 3);
@@ -112,9 +117,67 @@ impl<'a> Diff<'a> {
     }
 }
 
+/// What makes the one the other. What both begin and end with is most of them,
+/// and left out of the comparison.
+fn compare(old: &[&[u8]], new: &[&[u8]]) -> Vec<DiffOp> {
+    let alike = |pair: &(&&[u8], &&[u8])| pair.0 == pair.1;
+    let head = old.iter().zip(new).take_while(alike).count();
+    let (old_rest, new_rest) = (&old[head..], &new[head..]);
+    let tail = old_rest.iter().rev().zip(new_rest.iter().rev());
+    let tail = tail.take_while(alike).count();
+    let (old_end, new_end) = (old.len() - tail, new.len() - tail);
+    let equal = |at: usize, to: usize, len: usize| DiffOp::Equal {
+        old_index: at,
+        new_index: to,
+        len,
+    };
+    let mut ops = Vec::new();
+    if head > 0 {
+        ops.push(equal(0, 0, head));
+    }
+    if head < old_end || head < new_end {
+        let middle = compare_all(&old[head..old_end], &new[head..new_end]);
+        ops.extend(middle.into_iter().map(|op| moved(op, head)));
+    }
+    if tail > 0 {
+        ops.push(equal(old_end, new_end, tail));
+    }
+    ops
+}
+
+/// The same further back.
+fn moved(op: DiffOp, by: usize) -> DiffOp {
+    let (tag, old, new) = op.as_tag_tuple();
+    let (old_index, new_index) = (old.start + by, new.start + by);
+    let (old_len, new_len) = (old.len(), new.len());
+    match tag {
+        DiffTag::Equal => DiffOp::Equal {
+            old_index,
+            new_index,
+            len: old_len,
+        },
+        DiffTag::Delete => DiffOp::Delete {
+            old_index,
+            old_len,
+            new_index,
+        },
+        DiffTag::Insert => DiffOp::Insert {
+            old_index,
+            new_index,
+            new_len,
+        },
+        DiffTag::Replace => DiffOp::Replace {
+            old_index,
+            old_len,
+            new_index,
+            new_len,
+        },
+    }
+}
+
 /// What makes the one the other. The texts are compared as numbers: the
 /// algorithm is in the program once, whatever it compares.
-fn compare<'a>(old: &[&'a [u8]], new: &[&'a [u8]]) -> Vec<DiffOp> {
+fn compare_all<'a>(old: &[&'a [u8]], new: &[&'a [u8]]) -> Vec<DiffOp> {
     let mut numbers: HashMap<&'a [u8], usize> = HashMap::new();
     let mut number = |text: &'a [u8]| {
         let next = numbers.len();

@@ -22,6 +22,13 @@ pub(super) fn hostile(c: char) -> bool {
     )
 }
 
+/// Whether all is ASCII without controls but tabs and line feeds: told at a
+/// glance, and true of nearly all text.
+fn plain(text: &str) -> bool {
+    let odd = |byte: u8| !matches!(byte, b' '..=b'~' | b'\t' | b'\n');
+    !text.bytes().fold(false, |found, byte| found | odd(byte))
+}
+
 /// Text that a runner of GitHub Actions takes for a command wherever it reads
 /// it: `::` at the start of a line, `##[` anywhere.
 fn commands(text: &str) -> bool {
@@ -69,7 +76,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 pub(super) fn json_ascii(json: String) -> String {
     // JSON's own syntax is ASCII without controls but for blanks, so that
     // whatever is hostile stands in a string.
-    if !json.chars().any(hostile) {
+    if plain(&json) || !json.chars().any(hostile) {
         return json;
     }
     let mut out = String::with_capacity(json.len() + 16);

@@ -5,7 +5,7 @@
 //! through [`Context`] alone; rules don't call each other (what two need lives
 //! in `model` or `catalog`).
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -297,7 +297,18 @@ pub struct Context<'a> {
     pub pins: &'a PinOptions,
     ledger: OnceCell<Ledger>,
     runtime: OnceCell<Runtime>,
-    sources: OnceCell<Sources>,
+    sources: OnceCell<(String, Sources)>,
+    /// The sources as they were found for an earlier text of the file.
+    earlier: RefCell<Option<(String, Sources)>>,
+}
+
+/// What rules have read of a file's last stage and its build context, for the
+/// next look at the same file after edits.
+#[derive(Debug, Default)]
+pub struct Known {
+    ledger: Option<Ledger>,
+    runtime: Option<Runtime>,
+    sources: Option<(String, Sources)>,
 }
 
 static DEFAULT_PINS: PinOptions = PinOptions {
@@ -325,7 +336,44 @@ impl<'a> Context<'a> {
             ledger: OnceCell::new(),
             runtime: OnceCell::new(),
             sources: OnceCell::new(),
+            earlier: RefCell::new(None),
         }
+    }
+
+    /// What was read, for [`Self::read_before`] of the next.
+    #[must_use]
+    pub fn into_known(self) -> Known {
+        Known {
+            ledger: self.ledger.into_inner(),
+            runtime: self.runtime.into_inner(),
+            sources: self.sources.into_inner(),
+        }
+    }
+
+    /// Takes over what was read when the file meant `old`, as far as it still
+    /// holds; the facts beside the file must be the same.
+    pub fn read_before(&mut self, old: &Model<'_>, known: Known) {
+        if let Some(by) = old.same_last_steps(self.model) {
+            if let Some(mut ledger) = known.ledger {
+                ledger.shift(by);
+                self.ledger = OnceCell::from(ledger);
+            }
+            if let Some(runtime) = known.runtime {
+                self.runtime = OnceCell::from(runtime);
+            }
+        }
+        self.earlier = RefCell::new(known.sources);
+        debug_assert!(self.reads_the_same(), "what was taken over still holds");
+    }
+
+    /// Whether what was taken over is what reading the file would give.
+    fn reads_the_same(&self) -> bool {
+        let mut fresh = Context::new(self.model, Facts::none());
+        fresh.files = self.files;
+        let ledger = self.ledger.get();
+        let runtime = self.runtime.get();
+        ledger.is_none_or(|known| fresh.ledger() == Some(known))
+            && runtime.is_none_or(|known| fresh.runtime() == Some(known))
     }
 
     /// The last stage and the image in its own FROM; `None` where that names a
@@ -361,8 +409,12 @@ impl<'a> Context<'a> {
     /// The sources of the build context, likewise; `codename` is that of the
     /// last stage's base.
     pub(crate) fn sources(&self, codename: &str) -> &Sources {
-        self.sources
-            .get_or_init(|| sources::scan(self.files, codename))
+        let found = self.sources.get_or_init(|| {
+            let earlier = self.earlier.take();
+            let same = earlier.filter(|(of, _)| of == codename);
+            same.unwrap_or_else(|| (codename.to_owned(), sources::scan(self.files, codename)))
+        });
+        &found.1
     }
 }
 

@@ -1,6 +1,5 @@
 //! Lines → logical lines → instructions.
 
-use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,7 +25,8 @@ pub(super) fn parse(source: Arc<[u8]>) -> Dockerfile {
         escape: b'\\',
         directives_done: false,
         seen: Vec::new(),
-        items: Vec::new(),
+        // No line holds more than one; most files are small.
+        items: Vec::with_capacity(lines.count().min(64)),
         errors: Vec::new(),
     };
     parser.run();
@@ -480,24 +480,32 @@ fn flags(text: &[u8], range: Range<usize>, escape: u8) -> (Vec<Flag>, usize) {
 }
 
 /// The words of ENV, LABEL and ARG: quotes and escapes kept, blanks inside
-/// quotes no separators.
-fn split_words(text: &[u8], range: Range<usize>, escape: u8) -> Vec<(Range<usize>, Vec<u8>)> {
+/// quotes no separators. Each with the range that it takes up, in which an escape
+/// at the very end counts, and that of the bytes that it is.
+fn split_words(text: &[u8], range: Range<usize>, escape: u8) -> Vec<(Range<usize>, Range<usize>)> {
     let mut words = Vec::new();
     let mut at = range.start;
     let bytes = &text[..range.end];
+    let blank = |at: usize| match bytes[at] {
+        byte if byte.is_ascii() => (char::from(byte).is_whitespace(), 1),
+        _ => {
+            let (c, len) = go::decode(&bytes[at..]);
+            (c.is_whitespace(), len)
+        }
+    };
     while at < range.end {
-        let (c, len) = go::decode(&bytes[at..]);
-        if c.is_whitespace() {
+        let (is_blank, len) = blank(at);
+        if is_blank {
             at += len;
             continue;
         }
         let start = at;
-        let mut word = Vec::new();
+        let mut end = at;
         let mut quote: Option<u8> = None;
         while at < range.end {
             let byte = bytes[at];
-            let (c, len) = go::decode(&bytes[at..]);
-            if quote.is_none() && c.is_whitespace() {
+            let (is_blank, len) = blank(at);
+            if quote.is_none() && is_blank {
                 break;
             }
             if quote.is_none() && matches!(byte, b'\'' | b'"') {
@@ -505,28 +513,25 @@ fn split_words(text: &[u8], range: Range<usize>, escape: u8) -> Vec<(Range<usize
             } else if quote == Some(byte) {
                 quote = None;
             } else if byte == escape && quote != Some(b'\'') {
-                if at + 1 == range.end {
-                    at += 1;
-                    continue;
-                }
-                word.push(byte);
                 at += 1;
-                let (_, len) = go::decode(&bytes[at..]);
-                word.extend_from_slice(&bytes[at..at + len]);
-                at += len;
+                if at < range.end {
+                    at += blank(at).1;
+                    end = at;
+                }
                 continue;
             }
-            word.extend_from_slice(&bytes[at..at + len]);
             at += len;
+            end = at;
         }
-        if !word.is_empty() {
-            words.push((start..at, word));
+        if start < end {
+            words.push((start..at, start..end));
         }
     }
     words
 }
 
-type RawPair = (Vec<u8>, Option<Vec<u8>>, Range<usize>);
+/// Where a name, its value, and what stands for the value lie.
+type RawPair = (Range<usize>, Option<Range<usize>>, Range<usize>);
 
 fn split_pairs(
     text: &[u8],
@@ -538,7 +543,7 @@ fn split_pairs(
     let Some((_, first)) = words.first() else {
         return Ok(Vec::new());
     };
-    if keyword != Keyword::Arg && !first.contains(&b'=') {
+    if keyword != Keyword::Arg && memchr::memchr(b'=', &text[first.clone()]).is_none() {
         // The old form, `ENV name the whole rest`.
         let mut parts = go::split_blanks(&text[args.clone()]);
         let name = parts.next().unwrap_or(0..0);
@@ -547,29 +552,24 @@ fn split_pairs(
         };
         let value = args.start + value.start..args.end;
         let name = args.start + name.start..args.start + name.end;
-        return Ok(vec![(
-            text[name].to_vec(),
-            Some(text[value.clone()].to_vec()),
-            value,
-        )]);
+        return Ok(vec![(name, Some(value.clone()), value)]);
     }
     let mut pairs = Vec::with_capacity(words.len());
     for (range, word) in words {
-        match memchr::memchr(b'=', &word) {
+        match memchr::memchr(b'=', &text[word.clone()]) {
             Some(at) => {
-                // Key bytes are never dropped, so the value starts there too.
-                let value_at = range.start + at + 1;
+                let equals = word.start + at;
                 pairs.push((
-                    word[..at].to_vec(),
-                    Some(word[at + 1..].to_vec()),
-                    value_at.min(range.end)..range.end,
+                    word.start..equals,
+                    Some(equals + 1..word.end),
+                    equals + 1..range.end,
                 ));
             }
             None if keyword == Keyword::Arg => pairs.push((word, None, range.end..range.end)),
             None => {
                 return Err(format!(
                     "Syntax error - can't find = in {:?}. Must be of the form: name=value",
-                    String::from_utf8_lossy(&word)
+                    String::from_utf8_lossy(&text[word])
                 ));
             }
         }
@@ -589,12 +589,12 @@ pub(super) fn pairs<'a>(
     }
     let text = instruction.logical.text(source);
     let pairs = split_pairs(text, instruction.args.clone(), keyword, escape)?;
-    let owned = |bytes: Vec<u8>| Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
+    let told = |range: Range<usize>| String::from_utf8_lossy(&text[range]);
     Ok(pairs
         .into_iter()
         .map(|(key, value, value_range)| Pair {
-            key: owned(key),
-            value: value.map(owned),
+            key: told(key),
+            value: value.map(told),
             value_range,
         })
         .collect())

@@ -20,6 +20,12 @@ impl Lines {
         }
     }
 
+    /// How many there are; what follows the last line end counts, even if empty.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// The line, from 1, that holds the byte at `offset`.
     #[must_use]
     pub fn line(&self, offset: u32) -> usize {

@@ -136,11 +136,18 @@ pub(super) fn rewrite<'w, 'a>(
     };
     let targets = processors(cx, stage);
     platforms(moved, &targets)?;
-    let ledger = effects::ledger(cx.model, stage, cx.files, "/");
+    let own;
+    let ledger = match cx.ledger() {
+        Some(ledger) if stage + 1 == cx.model.stages.len() => ledger,
+        _ => {
+            own = effects::ledger(cx.model, stage, cx.files, "/");
+            &own
+        }
+    };
     let answer = musl::ask(&Question {
         model: cx.model,
         stage,
-        ledger: &ledger,
+        ledger,
         files: cx.files,
         image: moved.image,
         python: (moved.image == "python" && major == Some(3)).then_some(minor).flatten(),
@@ -154,11 +161,11 @@ pub(super) fn rewrite<'w, 'a>(
         instruction(&mut work, it)?;
     }
     shells(&mut work, stage)?;
-    scripts(&mut work, &ledger)?;
+    scripts(&mut work, ledger)?;
     if last {
-        at_run_time(&mut work, stage, &ledger)?;
+        at_run_time(&mut work, stage, ledger)?;
     }
-    findings(&mut work, &answer, &ledger, last);
+    findings(&mut work, &answer, ledger, last);
     known_users(&mut work, stage)?;
     finish(&mut work, stage)?;
     said(&mut work, &answer, &targets);

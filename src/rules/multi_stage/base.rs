@@ -112,7 +112,7 @@ pub(super) fn slim(draft: &Draft<'_>) -> Result<Last, String> {
         same_image: true,
         because,
         caveats: Vec::new(),
-        variant: (settled_name(draft.image), kind_name(kind)),
+        variant: (variants::image(draft.image).unwrap_or(""), kind_name(kind)),
         brings: &[],
     })
 }
@@ -140,7 +140,7 @@ pub(super) fn same(draft: &Draft<'_>) -> Result<Last, String> {
             draft.image, draft.tag
         ),
         caveats: Vec::new(),
-        variant: (settled_name(draft.image), kind.unwrap_or("cli")),
+        variant: (variants::image(draft.image).unwrap_or(""), kind.unwrap_or("cli")),
         brings: &[],
     })
 }
@@ -190,15 +190,6 @@ pub(super) fn distribution(draft: &Draft<'_>) -> Result<Last, String> {
         variant,
         brings: &[],
     })
-}
-
-/// The name as the tables have it, for their lifetime.
-pub(super) fn settled_name(image: &str) -> &'static str {
-    variants::VARIANTS
-        .iter()
-        .filter_map(|row| row.key().split(':').next())
-        .find(|name| *name == image)
-        .unwrap_or("")
 }
 
 /// A distribution's name for people.

@@ -3,10 +3,10 @@
 //! start script of the build starts.
 
 use super::artifacts::{self, Artifact, below};
-use super::base::{Draft, Last, settled_name, title};
+use super::base::{Draft, Last, title};
 use super::compiled::{self, add, compiles_it, need, writer};
 use super::{Outcome, Shape, Subject};
-use crate::catalog::{Kind, java};
+use crate::catalog::{Kind, java, variants};
 use crate::facts::Known;
 use crate::model::effects::What;
 use crate::model::join;
@@ -44,7 +44,7 @@ pub(super) fn jre(draft: &Draft<'_>) -> Result<Last, String> {
             "{}:{} is the runtime of the Java that {}:{} compiles with{on}",
             found.image, found.tag, draft.image, draft.tag
         ),
-        variant: (settled_name(&found.image), variant),
+        variant: (variants::image(&found.image).unwrap_or(""), variant),
         image: found.image,
         tag: found.tag,
         caveats: found.differs,
