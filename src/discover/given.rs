@@ -1,13 +1,12 @@
 //! A path that the user gave: what it is, how it is printed, and which tree
 //! it allows to write in.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::ReadError;
+use super::{ReadError, real_folder};
 
 /// What a path stands for.
 pub(super) enum Given {
@@ -54,7 +53,7 @@ pub(super) fn look(path: &Path, places: &mut Places) -> Result<Given, ReadError>
         Err(error) => return Err(error.into()),
     };
     if metadata.is_dir() {
-        let real = places.real(&open)?;
+        let real = real_folder(&open)?;
         let root = places.tree(path, &real)?;
         return Ok(Given::Folder { open, real, root });
     }
@@ -62,23 +61,20 @@ pub(super) fn look(path: &Path, places: &mut Places) -> Result<Given, ReadError>
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let real = places.real(folder)?;
+    let real = real_folder(folder)?;
     let root = places.tree(path, &real)?;
     Ok(Given::File { open, root })
 }
 
-/// The real places of folders, each found out once: over a list of thousands
-/// of files this is one `lstat` for each folder.
+/// The folder from which relative paths are taken.
 pub(super) struct Places {
     base: PathBuf,
-    known: HashMap<PathBuf, Arc<Path>>,
 }
 
 impl Places {
     pub(super) fn new(base: &Path) -> Self {
         Self {
             base: base.to_owned(),
-            known: HashMap::new(),
         }
     }
 
@@ -89,7 +85,7 @@ impl Places {
     /// it leads to is written. `dfmigrate --apply */*/Dockerfile` over
     /// repositories of other people must not follow their symlinks away. Who
     /// means it can give the real path.
-    fn tree(&mut self, path: &Path, real: &Arc<Path>) -> io::Result<Arc<Path>> {
+    fn tree(&self, path: &Path, real: &Arc<Path>) -> io::Result<Arc<Path>> {
         let downwards = path
             .components()
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -98,31 +94,11 @@ impl Places {
                 true => PathBuf::from("."),
                 false => self.base.clone(),
             };
-            let base = self.real(&base)?;
+            let base = real_folder(&base)?;
             if !real.starts_with(&base) {
                 return Ok(base);
             }
         }
         Ok(real.clone())
-    }
-
-    /// The real place of a folder.
-    fn real(&mut self, folder: &Path) -> io::Result<Arc<Path>> {
-        if let Some(known) = self.known.get(folder) {
-            return Ok(known.clone());
-        }
-        let real = match (folder.parent(), folder.file_name()) {
-            // A plain name in a folder: its real place is below the folder's.
-            (Some(parent), Some(name)) if !fs::symlink_metadata(folder)?.is_symlink() => {
-                let parent = match parent.as_os_str().is_empty() {
-                    true => Path::new("."),
-                    false => parent,
-                };
-                self.real(parent)?.join(name).into()
-            }
-            _ => fs::canonicalize(folder)?.into(),
-        };
-        self.known.insert(folder.to_owned(), Arc::clone(&real));
-        Ok(real)
     }
 }

@@ -4,10 +4,12 @@
 mod given;
 mod names;
 mod read;
+mod real;
 mod walk;
 
 pub use names::{VENDORED, is_dockerfile_name};
 pub use read::{MAX_BYTES, MAX_LINES, ReadError, check_size, read};
+pub use real::real_folder;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -31,6 +33,30 @@ pub struct Source {
     pub named: bool,
     /// Found in a folder as a symlink, to a file within the tree.
     pub link: bool,
+}
+
+impl Source {
+    /// Where the file really is, absolute and without symlinks, as far as its
+    /// folder has not moved since the run began; not for writing.
+    ///
+    /// # Errors
+    /// As [`std::fs::canonicalize`].
+    pub fn real(&self) -> std::io::Result<PathBuf> {
+        let plain = !self.link && !(self.named && self.path.is_symlink());
+        match (self.path.parent(), self.path.file_name()) {
+            (Some(folder), Some(name)) if plain => Ok(real_folder(folder)?.join(name)),
+            _ => self.path.canonicalize(),
+        }
+    }
+
+    /// Where the folder is that its path is in, likewise: what beside it holds
+    /// for it is there, whatever a symlink leads to.
+    ///
+    /// # Errors
+    /// As [`std::fs::canonicalize`].
+    pub fn real_folder(&self) -> std::io::Result<Arc<Path>> {
+        real_folder(self.path.parent().unwrap_or(Path::new("/")))
+    }
 }
 
 /// A path that could not be looked at. The others go on.

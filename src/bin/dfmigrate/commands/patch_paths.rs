@@ -63,5 +63,5 @@ impl Base {
 
 /// Where a file really is; the path itself where that can't be told.
 fn real(source: &Source) -> PathBuf {
-    fs::canonicalize(&source.path).unwrap_or_else(|_| source.path.clone())
+    source.real().unwrap_or_else(|_| source.path.clone())
 }

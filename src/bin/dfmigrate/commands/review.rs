@@ -241,8 +241,8 @@ fn code(total: &Counts, args: &Args) -> u8 {
 /// would not apply, and a second write would find it changed.
 fn leave_out_repeated(batch: &[Source], outcomes: &mut [Outcome], once: &mut HashSet<PathBuf>) {
     for (source, outcome) in batch.iter().zip(outcomes) {
-        let repeated = outcome.counts.changed > 0
-            && std::fs::canonicalize(&source.path).is_ok_and(|real| !once.insert(real));
+        let repeated =
+            outcome.counts.changed > 0 && source.real().is_ok_and(|real| !once.insert(real));
         if repeated {
             *outcome = Outcome::default();
         }

@@ -56,7 +56,7 @@ pub fn set_policy(resolver: &mut Resolver, args: &args::Policy) {
 
 /// The settings that hold for a file.
 pub fn of(source: &Source, resolver: &Resolver) -> Result<Arc<Settings>, Arc<SettingsError>> {
-    let real = source.path.parent().and_then(|dir| dir.canonicalize().ok());
+    let real = source.real_folder().ok();
     resolver.of_folder(real.as_deref().unwrap_or(&source.root), &source.root)
 }
 
@@ -70,7 +70,7 @@ pub fn wanted(source: &Source, resolver: &Resolver) -> bool {
         return true;
     };
     let name = source.path.file_name().unwrap_or_default();
-    let folder = source.path.parent().and_then(|dir| dir.canonicalize().ok());
+    let folder = source.real_folder().ok();
     folder.is_none_or(|folder| settings.looks_at(&folder.join(name)))
 }
 
