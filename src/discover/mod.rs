@@ -42,9 +42,9 @@ impl Source {
     /// # Errors
     /// As [`std::fs::canonicalize`].
     pub fn real(&self) -> std::io::Result<PathBuf> {
-        let plain = !self.link && !(self.named && self.path.is_symlink());
+        let link = self.link || (self.named && self.path.is_symlink());
         match (self.path.parent(), self.path.file_name()) {
-            (Some(folder), Some(name)) if plain => Ok(real_folder(folder)?.join(name)),
+            (Some(folder), Some(name)) if !link => Ok(real_folder(folder)?.join(name)),
             _ => self.path.canonicalize(),
         }
     }
