@@ -36,6 +36,7 @@ mod tags;
 pub mod timeline;
 pub mod traps;
 pub mod variants;
+pub mod web;
 
 pub use date::Date;
 pub use describe::describe;

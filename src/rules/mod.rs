@@ -82,6 +82,9 @@ pub struct Rewrite {
     /// Rules whose work on the same bytes it does as well: where both could be
     /// made, this one is.
     pub includes: &'static [&'static str],
+    /// The parts of the image's configuration that it changes on purpose, by the
+    /// instruction that sets them: `CMD`, `ENV`.
+    pub redefines: &'static [&'static str],
     /// Whether it makes another file of it, about which all rules are to be
     /// asked again: what they then propose becomes part of it.
     pub reopens: bool,
@@ -109,6 +112,7 @@ impl Rewrite {
             at,
             edits: EditSet::new(edits)?,
             includes: &[],
+            redefines: &[],
             reopens: false,
             safety: meta.best,
             caveats: Vec::new(),

@@ -1,5 +1,6 @@
 //! One case: its description, how it is run, and what is checked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ struct Described {
     context: Option<PathBuf>,
     #[serde(default)]
     images: Vec<String>,
+    #[serde(default)]
+    retag: BTreeMap<String, String>,
     #[serde(default)]
     fast: bool,
 }
@@ -142,6 +145,10 @@ impl Case {
         let out = lab.root.join("target/lab").join(&self.name);
         let _ = fs::remove_dir_all(&out);
         fs::create_dir_all(&out)?;
+        for (missing, held) in &self.described.retag {
+            docker(lab, &["pull", "--quiet", held])?;
+            docker(lab, &["tag", held, missing])?;
+        }
         let work = tempfile::tempdir()?;
         let context = match &self.described.context {
             Some(elsewhere) => lab.root.join(elsewhere),
@@ -315,6 +322,19 @@ impl Case {
         }
         row.forced = found.cloned();
     }
+}
+
+/// Docker's own command line.
+fn docker(lab: &Lab, args: &[&str]) -> io::Result<()> {
+    let output = Command::new("docker").args(args).envs(&lab.env).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!(
+        "docker {}: {said}",
+        args.join(" ")
+    )))
 }
 
 fn string(value: &Value) -> String {

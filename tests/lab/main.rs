@@ -18,6 +18,8 @@
 //!   case that is to be refused, which shows that the refusal is right;
 //! - `context`: a folder elsewhere in the repository, instead of the case's own;
 //! - `images`: families of the laboratory that it needs beside its name's;
+//! - `retag`: images that the laboratory does not hold, each with the one of it
+//!   that stands for it;
 //! - `fast`: it is one of those that CI has time for.
 //!
 //! Before the cases, digests are held against other programs' and the engine's,

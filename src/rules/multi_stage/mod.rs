@@ -15,6 +15,7 @@ mod php;
 mod python;
 mod render;
 mod ruby;
+mod web;
 
 use self::base::{Draft, Last};
 use self::compiled::libraries_of;
@@ -43,7 +44,9 @@ system packages that are needed at run time, and carries every runtime instructi
 interpreted languages it is on the slim variant of the same version and release (PHP has none: there
 it is the same image without headers and tools); for compiled ones on the bare distribution, of the
 same release, and takes the programs that run and those files of the build context that aren't the
-compiler's alone. Releases of Elixir and Erlang count as compiled, their projects as interpreted.
+compiler's alone. Releases of Elixir and Erlang count as compiled, their projects as interpreted. Pages that
+nothing but a file server of Node.js serves (`serve`, `http-server`, `vite preview`) go to nginx, on
+the same port.
 
 Why: compilers, headers, package managers' caches and development dependencies are needed to build
 an image and not to run it; Docker's documentation of the official images teaches this split.
@@ -85,6 +88,8 @@ pub(super) struct Subject<'c, 'a> {
     codename: &'static str,
     /// The image of the final stage.
     last: Last,
+    /// The pages that it serves and nothing else, for nginx to serve.
+    site: Option<web::Site>,
     ledger: &'c Ledger,
     runtime: &'c Runtime,
 }
@@ -128,7 +133,8 @@ impl Rule for MultiStage {
 
     fn templates(&self) -> Vec<(&'static str, &'static str)> {
         let rows = ECOSYSTEMS.iter();
-        rows.map(|ecosystem| (ecosystem.name, ecosystem.template)).collect()
+        let rows = rows.map(|ecosystem| (ecosystem.name, ecosystem.template));
+        rows.chain([("static", SITE_TEMPLATE)]).collect()
     }
 
     fn propose(&self, cx: &Context<'_>, out: &mut Proposals) {
@@ -169,6 +175,8 @@ pub(super) struct Ecosystem {
     template: &'static str,
     /// The image of the final stage.
     last: fn(&Draft<'_>) -> Result<Last, String>,
+    /// Whether its programs may be file servers, which nginx can stand in for.
+    serves: bool,
     /// What is particular to it.
     shape: fn(&Subject<'_, '_>, &Sources) -> Outcome<Shape>,
 }
@@ -179,105 +187,125 @@ static ECOSYSTEMS: [Ecosystem; 17] = [
         name: "bun",
         template: include_str!("../../../templates/bun.Dockerfile"),
         last: bun::bun,
+        serves: true,
         shape: bun::bun_shape,
     },
     Ecosystem {
         name: "dart",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
+        serves: false,
         shape: compiled::dart,
     },
     Ecosystem {
         name: "deno",
         template: include_str!("../../../templates/deno.Dockerfile"),
         last: bun::deno,
+        serves: false,
         shape: bun::deno_shape,
     },
     Ecosystem {
         name: "dotnet",
         template: include_str!("../../../templates/dotnet.Dockerfile"),
         last: dotnet::runtime,
+        serves: false,
         shape: dotnet::shape,
     },
     Ecosystem {
         name: "elixir",
         template: include_str!("../../../templates/elixir.Dockerfile"),
         last: beam::last,
+        serves: false,
         shape: beam::shape,
     },
     Ecosystem {
         name: "erlang",
         template: include_str!("../../../templates/elixir.Dockerfile"),
         last: beam::last,
+        serves: false,
         shape: beam::shape,
     },
     Ecosystem {
         name: "go",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
+        serves: false,
         shape: compiled::go,
     },
     Ecosystem {
         name: "haskell",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
+        serves: false,
         shape: compiled::haskell,
     },
     Ecosystem {
         name: "java",
         template: include_str!("../../../templates/java.Dockerfile"),
         last: java::jre,
+        serves: false,
         shape: java::shape,
     },
     Ecosystem {
         name: "native",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
+        serves: false,
         shape: compiled::native,
     },
     Ecosystem {
         name: "node",
         template: include_str!("../../../templates/node.Dockerfile"),
         last: base::slim,
+        serves: true,
         shape: node::shape,
     },
     Ecosystem {
         name: "perl",
         template: include_str!("../../../templates/perl.Dockerfile"),
         last: base::slim,
+        serves: false,
         shape: perl::shape,
     },
     Ecosystem {
         name: "php",
         template: include_str!("../../../templates/php.Dockerfile"),
         last: base::same,
+        serves: false,
         shape: php::shape,
     },
     Ecosystem {
         name: "python",
         template: include_str!("../../../templates/python.Dockerfile"),
         last: base::slim,
+        serves: false,
         shape: python::shape,
     },
     Ecosystem {
         name: "ruby",
         template: include_str!("../../../templates/ruby.Dockerfile"),
         last: base::slim,
+        serves: false,
         shape: ruby::shape,
     },
     Ecosystem {
         name: "rust",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::distribution,
+        serves: false,
         shape: compiled::rust,
     },
     Ecosystem {
         name: "swift",
         template: include_str!("../../../templates/compiled.Dockerfile"),
         last: base::slim,
+        serves: false,
         shape: compiled::swift,
     },
 ];
+
+/// The text of a final stage that serves pages.
+const SITE_TEMPLATE: &str = include_str!("../../../templates/static.Dockerfile");
 
 fn ecosystem(name: &str) -> Option<&'static Ecosystem> {
     ECOSYSTEMS.iter().find(|ecosystem| ecosystem.name == name)
@@ -360,7 +388,7 @@ fn propose(
         Ok(last) => last,
         Err(why) => return refuse(why),
     };
-    let subject = Subject {
+    let mut subject = Subject {
         cx,
         stage,
         from,
@@ -373,9 +401,16 @@ fn propose(
         family: base.map_or("", |base| base.family),
         codename: base.map_or("", |base| base.release),
         last,
+        site: None,
         ledger,
         runtime,
     };
+    if ecosystem.serves
+        && let Some((site, last)) = web::site(&subject)
+    {
+        subject.site = Some(site);
+        subject.last = last;
+    }
     // Of several stages the last is a final one until something is built in it.
     let several = cx.model.stages.len() > 1;
     if several && !builds(&subject) {
@@ -462,14 +497,20 @@ fn split(
     preconditions(subject)?;
     let runtime = subject.runtime;
     let sources = subject.cx.sources(subject.codename);
-    if let Some((file, sign)) = sources.compiles() {
-        return subject.refuse(
-            Span::default(),
-            format!("{file} compiles at run time (`{sign}`): the slim image has no compiler"),
-        );
-    }
-    let mut shape = (subject.ecosystem.shape)(subject, sources)?;
-    let packages = packages::sort(subject, &shape, sources)?;
+    let (mut shape, packages) = match &subject.site {
+        Some(site) => (web::shape(subject, site), packages::Packages::default()),
+        None => {
+            if let Some((file, sign)) = sources.compiles() {
+                return subject.refuse(
+                    Span::default(),
+                    format!("{file} compiles at run time (`{sign}`): the slim image has no compiler"),
+                );
+            }
+            let shape = (subject.ecosystem.shape)(subject, sources)?;
+            let packages = packages::sort(subject, &shape, sources)?;
+            (shape, packages)
+        }
+    };
     let mut artifacts = match shape.artifacts.take() {
         Some(artifacts) => artifacts,
         None => artifacts::find(subject, &shape)?,
@@ -516,7 +557,7 @@ fn split(
     };
     rewrite.includes = &["slim-base"];
     rewrite.because(subject.last.because.clone());
-    if let Some(first) = runtime.demands.first() {
+    if let Some(first) = runtime.demands.first().filter(|_| subject.site.is_none()) {
         let programs = runtime.demands.iter().map(|d| d.command.as_str());
         let programs: Vec<&str> = unique(programs.filter(|program| *program != "$"));
         rewrite.because(format!(
@@ -537,7 +578,8 @@ fn split(
             rewrite.caveat(caveat.clone());
         }
     }
-    for caveat in moves.into_iter().chain(sources.caveats.clone()) {
+    let unread = sources.caveats.clone().into_iter().filter(|_| subject.site.is_none());
+    for caveat in moves.into_iter().chain(unread) {
         rewrite.caveat(caveat);
     }
     let fates = match explains {
@@ -720,7 +762,9 @@ fn preconditions(subject: &Subject<'_, '_>) -> Outcome<()> {
             return subject.refuse(subject.line_span(unseen.line), unseen.why());
         }
     }
-    users(subject)?;
+    if subject.site.is_none() {
+        users(subject)?;
+    }
     for effect in &subject.ledger.effects {
         if let What::Opaque(why) = &effect.what {
             return subject.refuse(effect.span, format!("`{}`: {why}", short(&effect.text)));

@@ -83,7 +83,11 @@ pub(super) fn edits(
     let mut copied_yet = false;
     for (position, step) in before.iter().enumerate() {
         let it = model.instructions[step.instruction];
+        // What runs is gone, and what it ran with.
+        let gone = subject.site.is_some()
+            && !matches!(it.keyword, Keyword::Expose | Keyword::Label | Keyword::Maintainer);
         match it.keyword {
+            _ if gone => {}
             Keyword::Copy | Keyword::Add => copied_yet = true,
             Keyword::Run => {
                 if let Some((text, after_files)) = replay(subject, shape, packages, step.instruction, &word)? {
@@ -150,8 +154,12 @@ pub(super) fn edits(
         }
     }
 
-    for line in carried_settings(subject, &blocks, tail, &word)?.into_iter().rev() {
-        blocks.insert(0, line);
+    if let Some(site) = &subject.site {
+        edits.push(Edit::delete(with_rest(subject, model.instructions[site.command])));
+    } else {
+        for line in carried_settings(subject, &blocks, tail, &word)?.into_iter().rev() {
+            blocks.insert(0, line);
+        }
     }
     for setting in shape.settings.iter().rev() {
         blocks.insert(0, Block::plain(format!("{} {setting}", word("ENV"))));
@@ -221,8 +229,12 @@ pub(super) fn edits(
         ),
         ("after", lines(after)),
     ];
-    let own = subject.cx.templates.and_then(|all| all.get(subject.ecosystem.name));
-    let template = own.map_or(subject.ecosystem.template, String::as_str);
+    let (name, template) = match subject.site {
+        Some(_) => ("static", super::SITE_TEMPLATE),
+        None => (subject.ecosystem.name, subject.ecosystem.template),
+    };
+    let own = subject.cx.templates.and_then(|all| all.get(name));
+    let template = own.map_or(template, String::as_str);
     let mut text = fill(template, &values, lower);
     let end = model.instructions[before[last].instruction].span.end as usize;
     let newline = source[..end].ends_with(b"\n");
@@ -449,6 +461,26 @@ fn with_blank(subject: &Subject<'_, '_>, span: Span) -> Span {
     match next {
         Some(Item::Blank(blank)) if blank_before => span.to(*blank),
         _ => span,
+    }
+}
+
+/// An instruction with the comments that describe it; the last of a file with
+/// the blank lines before it.
+fn with_rest(subject: &Subject<'_, '_>, it: &Instruction) -> Span {
+    let file = subject.cx.file;
+    let span = Span {
+        start: subject.cx.model.comments_above(it).start,
+        end: it.span.end,
+    };
+    let items = file.items();
+    let at = items.partition_point(|item| item.span().end <= span.start);
+    let blanks = items[..at].iter().rev().take_while(|item| matches!(item, Item::Blank(_)));
+    match blanks.last() {
+        Some(Item::Blank(first)) if span.end as usize == file.source().len() => Span {
+            start: first.start,
+            end: span.end,
+        },
+        _ => with_blank(subject, span),
     }
 }
 
