@@ -328,7 +328,11 @@ impl<'w> Worker<'w> {
             .collect();
         for difference in &config {
             let text = describe(difference);
-            if difference.of_base {
+            let setter = difference.what.split(' ').next().unwrap_or_default();
+            let mut chosen = plan.chosen.iter();
+            if chosen.any(|rewrite| rewrite.redefines.contains(&setter)) {
+                round.notes.push(format!("{text}, as the rewrite says"));
+            } else if difference.of_base {
                 round
                     .notes
                     .push(format!("{text}; the base images differ in this"));

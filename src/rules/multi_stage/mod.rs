@@ -556,6 +556,9 @@ fn split(
         Err(overlap) => return subject.refuse(at, format!("the edits clash: {overlap}")),
     };
     rewrite.includes = &["slim-base"];
+    if subject.site.is_some() {
+        rewrite.redefines = web::REDEFINED;
+    }
     rewrite.because(subject.last.because.clone());
     if let Some(first) = runtime.demands.first().filter(|_| subject.site.is_none()) {
         let programs = runtime.demands.iter().map(|d| d.command.as_str());

@@ -13,6 +13,8 @@ use crate::syntax::Keyword;
 
 /// Where nginx looks for pages.
 const PAGES: &str = "/usr/share/nginx/html";
+/// What of the image's configuration was for the server that gives way.
+pub(super) const REDEFINED: &[&str] = &["CMD", "ENTRYPOINT", "ENV", "STOPSIGNAL", "WORKDIR"];
 /// Package managers that start the server by its name.
 const STARTERS: [&str; 6] = ["npm", "npx", "pnpm", "pnpx", "sh", "yarn"];
 
