@@ -158,7 +158,7 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
 }
 
 /// A short option with its value behind it, `-p8080`, `-c-1`.
-fn short<'w>(server: Server, word: &'w str) -> Option<(&'w str, &'w str)> {
+fn short(server: Server, word: &str) -> Option<(&str, &str)> {
     if !word.starts_with('-') || word.starts_with("--") || !word.is_char_boundary(2) {
         return None;
     }
