@@ -26,6 +26,8 @@ pub(super) struct Site {
     port: u16,
     /// Whether every path that is no file is the page `index.html`.
     single: bool,
+    /// Whether nothing in the file says that it is this port.
+    assumed: bool,
     /// The instruction that started the server.
     pub command: usize,
     server: &'static str,
@@ -68,6 +70,7 @@ pub(super) fn site(subject: &Subject<'_, '_>) -> Option<(Site, Last)> {
         folder,
         port: told.port,
         single: told.single,
+        assumed: told.assumed,
         command,
         server: server.name(),
         line: demand.line,
@@ -106,6 +109,8 @@ struct Told {
     folder: String,
     port: u16,
     single: bool,
+    /// Whether nothing in the file says that it is this port.
+    assumed: bool,
 }
 
 fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told> {
@@ -137,6 +142,7 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
             return None;
         }
     }
+    let written = port.is_some();
     let scope = &subject.stage.scope;
     let set = scope.value("PORT", scope.len());
     let port = match (port, set) {
@@ -147,6 +153,7 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
     };
     // Older releases of a server listen elsewhere when they aren't told.
     let exposed = exposed(subject);
+    let assumed = !written && exposed.is_empty();
     if port == server.port() && !exposed.is_empty() && !exposed.contains(&port) {
         return None;
     }
@@ -154,6 +161,7 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
         folder: folder.or_else(|| server.folder().map(str::to_owned))?,
         port,
         single,
+        assumed,
     })
 }
 
@@ -245,6 +253,12 @@ pub(super) fn shape(subject: &Subject<'_, '_>, site: &Site) -> Shape {
         "{} gives way to that of nginx: a command, a port in $PORT or options that are given to the container when it starts don't reach it",
         instruction.keyword.name()
     ));
+    if site.assumed {
+        shape.caveats.push(format!(
+            "no line says which port it is: {} is that of the current {}, and older ones have others",
+            site.port, site.server
+        ));
+    }
     shape.caveats.push(format!(
         "headers, compression and listings of folders are nginx's, not those of {}",
         site.server
