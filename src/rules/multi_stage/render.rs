@@ -243,7 +243,11 @@ pub(super) fn edits(
         text.truncate(text.trim_end_matches('\n').len());
     }
     let text = text.replace("\r\n", "\n").replace('\n', eol);
-    edits.push(Edit::insert(end, text));
+    // What goes right behind the build stage makes room for the new one.
+    match edits.iter_mut().find(|edit| edit.span.start as usize == end) {
+        Some(edit) => *edit = Edit::replace(edit.span, format!("{text}{}", edit.text)),
+        None => edits.push(Edit::insert(end, text)),
+    }
     Ok(edits)
 }
 
