@@ -112,6 +112,7 @@ fn answer(id: &serde_json::Value, name: &PatchName, outcome: Outcome<'_>) -> Str
         path: "Dockerfile",
         patch_name: name,
         outcome,
+        proof: None,
     };
     stream_line(id, &file)
 }

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 /// Answers for the roles `before`, `after` and `base` from files beside it:
 /// `once-ROLE` is printed and ends the first build (and what `then-base` holds the
 /// next one of a base), `log-ROLE` is printed, `hang-ROLE` and `fail-ROLE` say how it ends.
+/// A file in which a line of `fail-if` stands does not build.
 const DOCKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 echo "$*" >> "$here/calls"
@@ -25,7 +26,8 @@ case "$1 $2" in
     echo 99.1 ;;
   "buildx version") echo "github.com/docker/buildx v0.99 x" ;;
   "buildx build")
-    while [ $# -gt 0 ]; do [ "$1" != --tag ] || tag=$2; shift; done
+    while [ $# -gt 0 ]; do case $1 in --tag) tag=$2 ;; --file) file=$2 ;; esac; shift; done
+    if [ -f "$here/fail-if" ] && grep -qFf "$here/fail-if" "$file"; then echo "ERROR: process did not complete" >&2; exit 1; fi
     r=$(role "$tag")
     [ ! -f "$here/log-$r" ] || cat "$here/log-$r" >&2
     if [ -f "$here/once-$r" ]; then cat "$here/once-$r" >&2; rm "$here/once-$r"; [ ! -f "$here/then-base" ] || mv "$here/then-base" "$here/once-base"; exit 1; fi
@@ -36,7 +38,10 @@ case "$1 $2" in
   "save "*)
     [ ! -f "$here/full" ] || { head -c 700 "$here/$(role "$2").tar"; echo "write /y: no space left on device" >&2; exit 1; }
     cat "$here/$(role "$2").tar" ;;
-  "ps "*) ;;
+  "ps "* | "rm "*) ;;
+  "run "*) echo started ;;
+  "inspect "*) echo "false 0" ;;
+  "logs "*) echo "it ran" ;;
   *) echo "not known: $*" >&2; exit 1 ;;
 esac
 "#;
@@ -160,6 +165,26 @@ impl Bench {
         } = self.command(args).output().expect("it runs");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         (status.code(), text(stdout), text(stderr))
+    }
+
+    /// `dfmigrate --verified`, which finds its builder by itself.
+    fn verified(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = Command::new(env!("CARGO_BIN_EXE_dfmigrate"))
+            .arg("--verified")
+            .args(args)
+            .arg("Dockerfile")
+            .current_dir(self.at("work"))
+            .env("PATH", format!("{}:{path}", self.folder.path().display()))
+            .env("XDG_CACHE_HOME", self.at("cache"))
+            .output()
+            .expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
     }
 
     fn calls(&self) -> String {
@@ -442,4 +467,117 @@ fn read_only_files_are_written_only_when_that_is_asked() {
     let (code, out, err) = bench.run(&["--apply", "--allow-dirty", "--allow-read-only"]);
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(!bench.unchanged());
+}
+
+#[test]
+fn every_report_of_a_review_says_what_was_proven() {
+    let bench = Bench::new();
+    for (format, said) in [
+        ("full", "verified: it builds"),
+        (
+            "json",
+            r#""verdict":"verified","says":"verified: it builds"#,
+        ),
+        (
+            "jsonl",
+            r#""verdict":"verified","says":"verified: it builds"#,
+        ),
+        ("sarif", "built before and after: verified"),
+        ("markdown", "2 rewrites, verified, 0.5 → 0.0 MB"),
+        ("html", r#"<p class="proof"><b>verified</b>"#),
+    ] {
+        let (code, out, err) = bench.verified(&["--output-format", format]);
+        assert_eq!(code, Some(0), "{out}{err}");
+        assert!(out.contains(said), "{format}: {out}");
+        assert!(out.contains("docker 99.1"), "{format}: {out}");
+    }
+    assert!(bench.unchanged(), "only --apply writes");
+    let (_, shown, _) = bench.verified(&["--output-format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let proof = &report["files"][0]["verification"];
+    assert_eq!(proof["holds"], true);
+    assert!(proof["bytes"][0].as_u64() > proof["bytes"][1].as_u64());
+
+    let (code, _, err) = bench.verified(&["--check"]);
+    assert_eq!(code, Some(1), "{err}");
+    let (code, patch, err) = bench.verified(&["--diff"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, out, err) = bench.verified(&["--apply", "--allow-dirty"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let text = fs::read_to_string(bench.at("work/Dockerfile")).expect("it is there");
+    for line in text.lines().filter(|line| !DOCKERFILE.contains(line)) {
+        assert!(patch.contains(&format!("+{line}")), "{line} in {patch}");
+    }
+}
+
+#[test]
+fn what_does_not_hold_is_held_back_in_every_report_and_not_written() {
+    let bench = Bench::new();
+    let base: &[(&str, &[u8])] = &[("usr/local/bin/python", b"x"), ("bin/sh", b"x")];
+    bench.image("after", r#""Cmd":["other"]"#, &[base]);
+    let why = r#"CMD was ["python","app.py"] and is ["other"]"#;
+    for format in ["full", "json", "jsonl", "sarif", "markdown", "html"] {
+        let (code, out, err) =
+            bench.verified(&["--apply", "--allow-dirty", "--output-format", format]);
+        assert_eq!(code, Some(1), "{out}{err}");
+        assert!(out.contains("given up, best left alone"), "{format}: {out}");
+        let plain = out.replace(['\\', '"'], "").replace("&quot;", "");
+        assert!(plain.contains(&why.replace('"', "")), "{format}: {out}");
+    }
+    assert!(bench.unchanged());
+    let (_, out, _) = bench.verified(&["--output-format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let file = &report["files"][0];
+    assert_eq!(file["changes"], false);
+    assert_eq!(file["rewrites"].as_array().map(Vec::len), Some(0));
+    let held = file["held"].as_array().expect("a list");
+    let unproven = |rule: &str| {
+        let mut held = held.iter();
+        held.any(|it| it["rule"] == rule && it["held_because"]["kind"] == "unproven")
+    };
+    assert!(unproven("multi-stage") && unproven("pin-codename"), "{out}");
+
+    let (code, out, _) = bench.verified(&["--diff"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn a_file_that_does_not_build_is_counted_and_left() {
+    let bench = Bench::new();
+    bench.put("fail-before", b"");
+    bench.put(
+        "log-before",
+        b"#7 [3/4] RUN pip install flask\nno such option\n",
+    );
+    let (code, out, err) = bench.verified(&["--apply", "--allow-dirty", "--output-format", "json"]);
+    assert_eq!(code, Some(4), "{out}{err}");
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        report["files"][0]["verification"]["verdict"],
+        "before-fails"
+    );
+    assert_eq!(report["summary"]["failed"], 1);
+    assert!(out.contains("no such option"), "{out}");
+    assert!(bench.unchanged());
+}
+
+#[test]
+fn what_was_left_out_without_fault_is_proposed_again() {
+    let bench = Bench::new();
+    let text = format!("FROM node:20 AS tools\nRUN node --version\n\n{DOCKERFILE}");
+    bench.put("work/Dockerfile", text.as_bytes());
+    // The pin alone is at fault, and the surest of all: it is left out last.
+    bench.put("fail-if", b"node:20-bookworm\n");
+    let (code, out, err) = bench.run(&["--repair", "--output-format", "json"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let report: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let file = &report["files"][0];
+    assert_eq!(file["verdict"], "stepped-down", "{out}");
+    assert_eq!(
+        file["left_out"],
+        serde_json::json!(["pin-codename"]),
+        "{out}"
+    );
+    let rules = file["rules"].as_array().expect("a list");
+    assert!(rules.iter().any(|rule| rule == "multi-stage"), "{out}");
 }

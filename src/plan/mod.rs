@@ -142,6 +142,8 @@ pub enum Reason {
     Settings(String),
     /// It would break a law: which, and how.
     Breaks(String),
+    /// Builds before and after do not bear it out: what they have shown.
+    Unproven(String),
 }
 
 impl std::fmt::Display for Reason {
@@ -156,6 +158,7 @@ impl std::fmt::Display for Reason {
             }
             Self::Settings(why) => write!(f, "the settings say to leave this image: {why}"),
             Self::Breaks(law) => write!(f, "it would break a law: {law}"),
+            Self::Unproven(why) => write!(f, "building it has not proven it: {why}"),
         }
     }
 }
@@ -208,6 +211,17 @@ impl Plan {
     #[must_use]
     pub fn changes(&self) -> bool {
         !self.edits.is_empty()
+    }
+
+    /// Holds back all that is chosen, since builds have not borne it out, and why.
+    pub fn withhold(&mut self, why: &str) {
+        let held = self.chosen.drain(..).map(|rewrite| Held {
+            rewrite,
+            reason: Reason::Unproven(why.to_owned()),
+        });
+        self.held.extend(held);
+        self.edits = EditSet::default();
+        self.after = self.before.source().to_vec();
     }
 
     /// The file after only these rewrites, which are of this plan.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::safe::json_ascii;
-use super::{Counts, FileReport, Mode, Outcome, Renderer, Run, patch};
+use super::{Counts, FileReport, Mode, Outcome, Proof, Renderer, Run, patch};
 use crate::plan::{self, Reason};
 use crate::rules;
 use crate::text::{Lines, Span};
@@ -108,6 +108,9 @@ pub(super) struct File {
     /// The change as a unified diff, as `git apply` and `patch -p1` take it;
     /// null when there is none.
     diff: Option<String>,
+    /// What building it before and after has shown; only with `--verified`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<Box<Proof>>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -186,6 +189,8 @@ enum HeldKind {
     Settings,
     /// It would break a law.
     BreaksLaw,
+    /// Builds before and after do not bear it out.
+    Unproven,
 }
 
 /// Something that a rule looked at and left alone.
@@ -337,6 +342,7 @@ impl<'a> At<'a> {
                     Reason::Suppressed(_) => HeldKind::Suppressed,
                     Reason::Settings(_) => HeldKind::Settings,
                     Reason::Breaks(_) => HeldKind::BreaksLaw,
+                    Reason::Unproven(_) => HeldKind::Unproven,
                 },
                 message: held.reason.to_string(),
             },
@@ -360,6 +366,7 @@ impl File {
                 left_alone: Vec::new(),
                 unused_suppressions: Vec::new(),
                 diff: None,
+                verification: None,
             };
         };
         let source = plan.before.source();
@@ -400,6 +407,7 @@ impl File {
             diff: plan.changes().then(|| {
                 String::from_utf8_lossy(&patch(file.patch_name, source, &plan.after)).into_owned()
             }),
+            verification: file.proof.cloned().map(Box::new),
         }
     }
 }

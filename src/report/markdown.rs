@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::html::escape;
-use super::{Counts, FileReport, Mode, Outcome, Renderer, Run, one_line, patch, visible};
+use super::{Counts, FileReport, Mode, Outcome, Proof, Renderer, Run, one_line, patch, visible};
 use crate::plan::{Plan, Reason};
 use crate::rules::Rewrite;
 use crate::text::Span;
@@ -115,6 +115,23 @@ fn left_lines(
     }
 }
 
+fn proved(out: &mut String, proof: &Proof) {
+    let _ = writeln!(
+        out,
+        "- **built before and after** ({}, {:.1} s): {}",
+        inline(&proof.builder),
+        proof.seconds,
+        inline(&proof.says)
+    );
+    for line in proof.lines() {
+        let _ = writeln!(out, "  - {}", inline(&line));
+    }
+    if !proof.log.is_empty() {
+        out.push('\n');
+        out.push_str(&fenced("text", &proof.log.join("\n")));
+    }
+}
+
 fn details(file: &FileReport<'_>, plan: &Plan, all: bool) -> String {
     let mut body = String::new();
     for it in &plan.chosen {
@@ -143,6 +160,9 @@ fn details(file: &FileReport<'_>, plan: &Plan, all: bool) -> String {
             );
         }
     }
+    if let Some(proof) = file.proof {
+        proved(&mut body, proof);
+    }
     if body.is_empty() {
         return body;
     }
@@ -158,6 +178,10 @@ fn details(file: &FileReport<'_>, plan: &Plan, all: bool) -> String {
         (false, _) => "left as it is".to_owned(),
         (true, 1) => "1 rewrite".to_owned(),
         (true, many) => format!("{many} rewrites"),
+    };
+    let what = match file.proof {
+        Some(proof) => format!("{what}, {}", proof.in_short()),
+        None => what,
     };
     let path = one_line(file.shown);
     format!(

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::diff::html_diff;
 use super::html::escape;
-use super::{Counts, FileReport, Mode, Outcome, Renderer, Row, Run, inventory, one_line};
+use super::{Counts, FileReport, Mode, Outcome, Proof, Renderer, Row, Run, inventory, one_line};
 use crate::facts::NoTrust;
 use crate::model::Model;
 use crate::model::identity::{Asking, Concern};
@@ -119,6 +119,25 @@ fn rewrite_item(out: &mut String, plan: &Plan, it: &Rewrite, held: Option<&Reaso
     out.push_str("</ul></li>\n");
 }
 
+/// What building a file has shown.
+fn proved(proof: &Proof) -> String {
+    let mut out = format!(
+        "<p class=\"proof\"><b>{}</b>: {} ({}, {:.1} s)</p>\n",
+        proof.verdict,
+        text(&proof.says),
+        text(&proof.builder),
+        proof.seconds
+    );
+    let items = proof.lines().into_iter().chain(proof.log.iter().cloned());
+    let items: String = items
+        .map(|line| format!("<li>{}</li>", text(&line)))
+        .collect();
+    if !items.is_empty() {
+        let _ = writeln!(out, "<ul class=\"proof\">{items}</ul>");
+    }
+    out
+}
+
 /// What there is to say of a file, below its name.
 fn body(plan: &Plan, all: bool) -> String {
     let mut out = String::new();
@@ -215,7 +234,10 @@ impl Renderer for Page {
             (true, true) => ("review", plural(plan.chosen.len(), "rewrite", "rewrites")),
             (true, false) => ("safe", plural(plan.chosen.len(), "rewrite", "rewrites")),
         };
-        let body = body(plan, self.run.all);
+        let mut body = body(plan, self.run.all);
+        if let Some(proof) = file.proof {
+            body.insert_str(0, &proved(proof));
+        }
         if body.is_empty() {
             return format!(
                 "<article data-kind=\"{kind}\"><p><code>{path}</code> <span class=\"badge\">nothing to do</span></p></article>\n"

@@ -2,7 +2,7 @@
 //! in path order, and a tail, so that no more than a batch of files is in
 //! memory at once.
 
-use super::{Counts, PatchName, failure};
+use super::{Counts, PatchName, Proof, failure};
 use crate::catalog::Date;
 use crate::plan::Plan;
 
@@ -88,6 +88,8 @@ pub struct FileReport<'a> {
     pub patch_name: &'a PatchName,
     /// What came of it.
     pub outcome: Outcome<'a>,
+    /// What building it has shown, where it was built.
+    pub proof: Option<&'a Proof>,
 }
 
 impl FileReport<'_> {

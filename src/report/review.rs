@@ -66,7 +66,7 @@ pub type Width = Option<usize>;
 
 /// A line behind `first`, which may have styles; where it is too long for the
 /// terminal it goes on in lines that are indented by `indent`.
-fn paragraph(out: &mut String, width: Width, first: &str, indent: usize, text: &str) {
+pub(super) fn paragraph(out: &mut String, width: Width, first: &str, indent: usize, text: &str) {
     let text = one_line(text);
     let Some(width) = width else {
         let _ = writeln!(out, "{first}{text}");

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::json::{At, Position, line};
-use super::{Counts, FileReport, Outcome, Renderer, Run};
+use super::{Counts, FileReport, Outcome, Proof, Renderer, Run};
 use crate::plan::{Plan, Reason};
 use crate::rules::{self, Rewrite};
 use crate::text::Span;
@@ -173,6 +173,20 @@ fn results(path: &str, plan: &Plan, all: bool) -> Vec<Value> {
     found
 }
 
+/// What building a file has shown, as a result of its own: each rewrite says what
+/// came of it, this one of the file.
+fn proof_result(path: &str, proof: &Proof) -> Value {
+    let mut text = format!("built before and after: {}", proof.says);
+    for line in proof.lines().iter().chain(&proof.log) {
+        text.push_str(&format!("\n{line}"));
+    }
+    let locations = json!([{ "physicalLocation": { "artifactLocation": artifact(path) } }]);
+    let kind = if proof.holds { "pass" } else { "informational" };
+    let mut result = result("verification", kind, "none", text, locations);
+    result["properties"] = json!({ "verification": proof });
+    result
+}
+
 fn notification(path: &str, text: &str) -> String {
     line(&json!({
         "level": "error",
@@ -229,7 +243,8 @@ impl Renderer for Sarif {
         let Outcome::Planned(plan) = file.outcome else {
             return Vec::new();
         };
-        let results = results(path, plan, self.run.all);
+        let mut results = results(path, plan, self.run.all);
+        results.extend(file.proof.map(|proof| proof_result(path, proof)));
         let rows: Vec<String> = results.iter().map(line).collect();
         rows.join(",\n").into_bytes()
     }

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::review::paragraph;
 use super::{
-    Counts, FileReport, Mode, Outcome, Renderer, Run, one_line, patch, review, review_diff, style,
+    Counts, FileReport, Mode, Outcome, Proof, Renderer, Run, one_line, patch, review, review_diff,
+    style,
 };
 
 /// The explained review.
@@ -24,7 +26,11 @@ impl Renderer for Full {
         if run.quiet || !plan.errors().is_empty() {
             return Vec::new();
         }
-        review(file.shown, plan, run.all, run.width).into_bytes()
+        let mut out = review(file.shown, plan, run.all, run.width);
+        if let Some(proof) = file.proof {
+            proved(&mut out, file.shown, proof, run.width);
+        }
+        out.into_bytes()
     }
 
     fn tail(&mut self, counts: &Counts) -> String {
@@ -143,6 +149,34 @@ impl Renderer for Names {
     fn styled(&self) -> bool {
         true
     }
+}
+
+/// What building a file has shown, below its review.
+fn proved(out: &mut String, shown: &str, proof: &Proof, width: super::Width) {
+    let (path, dim, doubt) = (style::PATH, style::DIM, style::DOUBT);
+    let colour = if proof.holds { style::NEW } else { doubt };
+    if out.is_empty() {
+        let _ = writeln!(out, "{path}{}{path:#}", one_line(shown));
+    } else {
+        // Below the diff, in the place of the blank line that ends a review.
+        out.truncate(out.trim_end_matches('\n').len());
+        out.push('\n');
+    }
+    let _ = writeln!(
+        out,
+        "  {colour}{}{colour:#}  {dim}{}, {}, {:.1} s{dim:#}",
+        one_line(&proof.says),
+        one_line(&proof.builder),
+        plural(proof.builds, "rewrite was built", "rewrites were built"),
+        proof.seconds
+    );
+    for line in proof.lines() {
+        paragraph(out, width, "      ", 8, &line);
+    }
+    for line in &proof.log {
+        let _ = writeln!(out, "        {dim}|{dim:#} {}", one_line(line));
+    }
+    out.push('\n');
 }
 
 fn plural(count: usize, one: &str, many: &str) -> String {

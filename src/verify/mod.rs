@@ -19,6 +19,7 @@ pub mod closure;
 pub mod config;
 pub mod failure;
 mod images;
+mod ladder;
 pub mod layer;
 mod outcome;
 pub mod process;
@@ -28,13 +29,12 @@ pub mod root;
 pub mod secrets;
 pub mod size;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::model::Model;
 use crate::plan::{self, Plan};
-use crate::rules::{Context, Mend, Safety};
+use crate::rules::{Context, Mend};
 use crate::syntax;
 use crate::text::{Edit, EditSet, Span};
 
@@ -47,7 +47,7 @@ use images::Built;
 use root::Root;
 
 pub use outcome::{
-    Behaviour, Options, Outcome, Round, Run, Seen, Session, Subject, Verdict, Watch,
+    Behaviour, Options, Outcome, Refuted, Round, Run, Seen, Session, Subject, Verdict, Watch,
 };
 
 /// Numbers the images and containers of this process.
@@ -62,6 +62,14 @@ struct Worker<'w> {
     session: &'w Session<'w>,
     watch: &'w dyn Watch,
     slug: String,
+}
+
+/// The file as it is: built, read, and asked.
+struct Was<'a> {
+    before: &'a Built<'a>,
+    old: &'a Root<'a>,
+    question: Option<&'a Question>,
+    answer: Option<&'a Answer>,
 }
 
 /// Verifies one file.
@@ -86,7 +94,9 @@ pub fn verify(
         verdict: Verdict::Unchanged,
         plan,
         rounds: Vec::new(),
+        mends: Vec::new(),
         dropped: Vec::new(),
+        refuted: Vec::new(),
         failure: None,
         took: Duration::ZERO,
         kept: Vec::new(),
@@ -131,136 +141,28 @@ impl<'w> Worker<'w> {
             None => None,
         };
         let old = Root::of(&before.image);
-        let mut planned = self.options.plan.clone();
-        let mut left = self.options.repair.unwrap_or_default();
-        let mut whole = false;
-        let mut added: Vec<Mend> = Vec::new();
-        loop {
-            let (mut round, mends) = self.attempt(
-                &outcome.plan,
-                &before,
-                &old,
-                question.as_ref(),
-                answer.as_ref(),
-                outcome.kept.as_mut(),
-            )?;
-            round.mends = std::mem::take(&mut added);
-            let holds = round.problems.is_empty();
-            let trouble = round.trouble.clone();
-            outcome.rounds.push(round);
-            if holds {
-                let of_user = &self.options.plan.ignore;
-                let more = planned
-                    .ignore
-                    .iter()
-                    .filter(|rule| !of_user.contains(*rule));
-                outcome.dropped = more.cloned().collect();
-                outcome.dropped.sort();
-                let dropped = !outcome.dropped.is_empty();
-                outcome.verdict = match outcome.rounds.len() {
-                    1 => Verdict::Verified,
-                    _ if dropped => Verdict::SteppedDown,
-                    _ => Verdict::Mended,
-                };
-                return Ok(());
-            }
-            outcome.verdict = Verdict::Differs;
-            if let Some(trouble) = &trouble
-                && self.options.repair.is_none()
-            {
-                return Err(trouble.clone());
-            }
-            if self.options.repair.is_none() || self.options.against.is_some() {
-                return Ok(());
-            }
-            // First what was seen to be missing, then all that was written,
-            // then a smaller plan.
-            let known: BTreeSet<_> = planned.mends.iter().map(|m| m.what.clone()).collect();
-            let fresh = |mends: Vec<Mend>| -> Vec<Mend> {
-                mends
-                    .into_iter()
-                    .filter(|m| !known.contains(&m.what))
-                    .collect()
-            };
-            let mut tries: Vec<(Vec<Mend>, bool)> = Vec::new();
-            if left > 0 && trouble.is_none() {
-                tries.push((fresh(mends), false));
-            }
-            if !whole && trouble.is_none() {
-                tries.push((fresh(repair::written(&old, before.base_layers())), true));
-            }
-            let mut next = None;
-            for (mends, all) in tries {
-                if mends.is_empty() {
-                    continue;
-                }
-                let mut options = planned.clone();
-                options.mends.extend(mends.iter().cloned());
-                let plan = self.plan(&options);
-                if plan.changes() && plan.after != outcome.plan.after {
-                    if all {
-                        whole = true;
-                    } else {
-                        left -= 1;
-                    }
-                    next = Some((options, plan, mends));
-                    break;
-                }
-            }
-            let (options, plan) = match next {
-                Some((options, plan, mends)) => {
-                    added = mends;
-                    (options, plan)
-                }
-                None => match self.smaller(planned, &outcome.plan) {
-                    Some(smaller) => smaller,
-                    None => {
-                        // What could not be tried is not refuted.
-                        let mut rounds = outcome.rounds.iter();
-                        if let Some(trouble) = rounds.find_map(|round| round.trouble.clone()) {
-                            return Err(trouble);
-                        }
-                        outcome.verdict = Verdict::GaveUp;
-                        return Ok(());
-                    }
-                },
-            };
-            planned = options;
-            outcome.plan = plan;
-        }
-    }
-
-    /// The next smaller plan: without the least sure of its rewrites.
-    fn smaller(&self, mut options: plan::Options, plan: &Plan) -> Option<(plan::Options, Plan)> {
-        let mut last = plan.after.clone();
-        let mut chosen: Vec<(Safety, &'static str)> =
-            plan.chosen.iter().map(|r| (r.safety(), r.rule)).collect();
-        while let Some((_, rule)) = chosen.iter().min_by_key(|(safety, _)| *safety) {
-            options.ignore.insert((*rule).to_owned());
-            options.mends.clear();
-            let plan = self.plan(&options);
-            if !plan.changes() {
-                return None;
-            }
-            if plan.after != last {
-                return Some((options, plan));
-            }
-            last.clone_from(&plan.after);
-            chosen = plan.chosen.iter().map(|r| (r.safety(), r.rule)).collect();
-        }
-        None
+        let was = Was {
+            before: &before,
+            old: &old,
+            question: question.as_ref(),
+            answer: answer.as_ref(),
+        };
+        ladder::descend(self, &was, outcome)
     }
 
     /// Builds a plan and compares; also what would mend what is wrong.
     fn attempt(
         &self,
         plan: &Plan,
-        before: &Built<'_>,
-        old: &Root<'_>,
-        question: Option<&Question>,
-        answer: Option<&Answer>,
+        was: &Was<'_>,
         kept: &mut Vec<String>,
     ) -> Result<(Round, Vec<Mend>), Failure> {
+        let Was {
+            before,
+            old,
+            question,
+            answer,
+        } = *was;
         let mut round = Round {
             plan: plan.chosen.iter().map(|r| r.title.clone()).collect(),
             ..Round::default()

@@ -15,8 +15,8 @@ use super::process::Stop;
 use super::secrets::Secrets;
 use super::size::{Folder, Weight};
 use crate::facts::Facts;
-use crate::plan::{self, Plan};
-use crate::rules::Mend;
+use crate::plan::{self, Held, Plan, Reason};
+use crate::rules::{Mend, Rewrite};
 
 /// How to verify.
 #[derive(Clone, Debug)]
@@ -131,16 +131,54 @@ pub struct Outcome {
     /// The plan that the verdict is about: the one that holds, or the last
     /// one that was tried.
     pub plan: Plan,
-    /// Each plan that was built, in order.
+    /// Each plan that was built, in order; the one that holds last.
     pub rounds: Vec<Round>,
+    /// What was put into the plan that holds, since builds have shown it to be missing.
+    pub mends: Vec<Mend>,
     /// Rules that are left out of the plan that holds: what they proposed does not.
     pub dropped: Vec<String>,
+    /// Those rewrites, and why.
+    pub refuted: Vec<Refuted>,
     /// What stopped it.
     pub failure: Option<Failure>,
     /// How long it took.
     pub took: Duration,
     /// The images that were left, with `keep`.
     pub kept: Vec<String>,
+}
+
+/// A rewrite that builds have shown not to hold.
+#[derive(Clone, Debug)]
+pub struct Refuted {
+    /// The rewrite.
+    pub rewrite: Rewrite,
+    /// What was seen.
+    pub why: String,
+    /// The lines of a log that tell why.
+    pub log: Vec<String>,
+}
+
+impl Outcome {
+    /// Leaves in the plan only what was proven; the rest is held back, and says why.
+    pub fn settle(&mut self) {
+        if !self.verdict.holds() && self.plan.changes() {
+            let last = self.rounds.last();
+            let why = match (self.verdict, &self.failure, last) {
+                (Verdict::BeforeFails, ..) => "the file does not build as it is".to_owned(),
+                (_, Some(failure), _) => failure.to_string(),
+                (_, None, last) => {
+                    let why = last.and_then(|round| round.problems.first());
+                    why.cloned().unwrap_or_default()
+                }
+            };
+            self.plan.withhold(&why);
+        }
+        let refuted = std::mem::take(&mut self.refuted);
+        self.plan.held.extend(refuted.into_iter().map(|it| Held {
+            rewrite: it.rewrite,
+            reason: Reason::Unproven(it.why),
+        }));
+    }
 }
 
 /// One plan, built.

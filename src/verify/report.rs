@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::behaviour::Compared;
 use super::size::{Folder, Weight};
 use super::{Outcome, Round, Seen, Verdict};
-use crate::report::{cell, style, visible};
+use crate::report::{LeftOut, Proof, Repair, cell, style, visible};
 use crate::rules::Missing;
 
 /// The version of the JSON format.
@@ -205,6 +205,53 @@ fn round(round: &Round) -> RoundJson {
             text_before: it.before.text.clone(),
             text_after: it.after.text.clone(),
         }),
+    }
+}
+
+/// What came of a file, as the reports of reviews have it.
+#[must_use]
+pub fn proof(builder: &str, outcome: &Outcome) -> Proof {
+    let seen = outcome.rounds.iter().rev().find_map(|r| r.seen.as_ref());
+    let last = outcome.rounds.last();
+    let mut problems: Vec<String> = Vec::new();
+    let mut log = Vec::new();
+    if !outcome.verdict.holds() {
+        problems.extend(outcome.failure.as_ref().map(ToString::to_string));
+        if let Some(last) = last {
+            problems.extend(last.problems.iter().cloned());
+            log.clone_from(&last.log);
+        }
+    } else if let Some(first) = outcome.refuted.first() {
+        log.clone_from(&first.log);
+    }
+    Proof {
+        verdict: outcome.verdict.name(),
+        says: headline(outcome),
+        holds: outcome.verdict.holds(),
+        builder: builder.to_owned(),
+        bytes: seen.map(|seen| seen.bytes().into()),
+        compressed: seen.map(|seen| seen.compressed().into()),
+        repaired: outcome
+            .mends
+            .iter()
+            .map(|mend| Repair {
+                what: missing(&mend.what),
+                why: mend.why.clone(),
+            })
+            .collect(),
+        left_out: outcome
+            .refuted
+            .iter()
+            .map(|it| LeftOut {
+                rule: it.rewrite.rule.to_owned(),
+                why: it.why.clone(),
+            })
+            .collect(),
+        problems,
+        notes: last.map(|last| last.notes.clone()).unwrap_or_default(),
+        log,
+        builds: outcome.rounds.len(),
+        seconds: outcome.took.as_secs_f64(),
     }
 }
 

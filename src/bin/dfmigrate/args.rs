@@ -92,9 +92,9 @@ pub struct Args {
     #[arg(long, requires = "writes")]
     pub allow_dirty: bool,
 
-    /// With --apply: build each file before and after, mend, and write only what holds,
-    /// as `verify --run --repair --apply` does
-    #[arg(long, requires = "apply", conflicts_with_all = ["stdin_filename", "output_format"])]
+    /// Build each file before and after, mend, and show (with --apply, write) only what holds,
+    /// as `verify --run --repair` does and with its exit codes; every format says what was proven
+    #[arg(long, conflicts_with_all = ["stdin_filename", "interactive"])]
     pub verified: bool,
     #[command(flatten)]
     pub policy: Policy,

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Args, Command};
-use commands::verify::Verify;
 
 /// Exit codes, as `--help` says them.
 pub mod exit {
@@ -29,7 +28,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     args.color.choice().write_global();
     let result = match &args.command {
-        None if args.verified => commands::verify::run(&Verify::of(&args)),
+        None if args.verified => commands::verified::run(&args),
         None => commands::review::run(&args),
         Some(Command::Inspect(inspect)) => commands::inspect::run(inspect),
         Some(Command::Catalog(catalog)) => commands::catalog::run(catalog),

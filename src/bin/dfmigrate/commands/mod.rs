@@ -13,6 +13,7 @@ pub mod review;
 pub mod rules;
 pub mod settings;
 pub mod stream;
+pub mod verified;
 pub mod verify;
 
 use std::collections::BTreeMap;

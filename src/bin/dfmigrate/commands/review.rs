@@ -9,12 +9,13 @@ use anyhow::{Context as _, bail};
 use dfmigrate::apply;
 use dfmigrate::catalog::Date;
 use dfmigrate::context::BuildContext;
-use dfmigrate::discover::{self, Source};
+use dfmigrate::discover::{self, Found, Source};
 use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{self, Plan};
 use dfmigrate::registry::Ahead;
 use dfmigrate::report::{
-    self, Counts, FileReport, Format, Mode, PatchName, Renderer, Run, one_line, syntax_errors,
+    self, Counts, FileReport, Format, Mode, PatchName, Proof, Renderer, Run, one_line,
+    syntax_errors,
 };
 use dfmigrate::settings::{Resolver, SettingsError};
 use rayon::prelude::*;
@@ -36,19 +37,20 @@ pub struct Change {
 
 /// What came of one file.
 #[derive(Default)]
-struct Outcome {
+pub(super) struct Outcome {
     /// For standard output.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// For standard error.
-    err: String,
-    counts: Counts,
+    pub(super) err: String,
+    pub(super) counts: Counts,
     /// To be written.
-    write: Option<Change>,
+    pub(super) write: Option<Change>,
     /// What is wrong with its settings.
     quarrel: Option<Arc<SettingsError>>,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<u8> {
+/// The settings of a run, and whom it may ask.
+pub(super) fn prepare(args: &Args) -> anyhow::Result<(Resolver, Network)> {
     let mut resolver = super::settings::resolver(&args.plan)?;
     super::settings::set_policy(&mut resolver, &args.policy);
     if let Some(dir) = &args.templates {
@@ -56,6 +58,11 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         resolver.set(|options| options.templates = templates);
     }
     let network = Network::new(&args.registries, &mut resolver)?;
+    Ok((resolver, network))
+}
+
+pub fn run(args: &Args) -> anyhow::Result<u8> {
+    let (resolver, network) = prepare(args)?;
     if args.show_settings {
         return super::settings::show(args, &resolver);
     }
@@ -73,22 +80,13 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         .num_threads(jobs)
         .build_global()
         .context("can't start the threads")?;
-    let mut found = super::found(&args.paths, args.files_from.as_deref(), jobs)?;
-    found
-        .sources
-        .retain(|source| super::settings::wanted(source, &resolver));
-    for problem in &found.problems {
-        anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
-    }
+    let found = looked_for(args, &resolver, jobs)?;
     let mut total = Counts {
         files: found.problems.len(),
         failed: found.problems.len(),
         ..Counts::default()
     };
     if found.sources.is_empty() && found.problems.is_empty() {
-        anstream::eprintln!(
-            "dfmigrate: no Dockerfile was found; files are called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile, or are named as arguments"
-        );
         return Ok(exit::NOTHING_FOUND);
     }
     for problem in &found.problems {
@@ -165,8 +163,25 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     Ok(code(&total, args))
 }
 
+/// The files of a run; what could not be looked at, and that there is none, is said.
+pub(super) fn looked_for(args: &Args, resolver: &Resolver, jobs: usize) -> anyhow::Result<Found> {
+    let mut found = super::found(&args.paths, args.files_from.as_deref(), jobs)?;
+    found
+        .sources
+        .retain(|source| super::settings::wanted(source, resolver));
+    for problem in &found.problems {
+        anstream::eprintln!("dfmigrate: {}", one_line(&problem.to_string()));
+    }
+    if found.sources.is_empty() && found.problems.is_empty() {
+        anstream::eprintln!(
+            "dfmigrate: no Dockerfile was found; files are called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile, or are named as arguments"
+        );
+    }
+    Ok(found)
+}
+
 /// Plans a file for the questions that it asks; what comes of it is not kept.
-fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
+pub(super) fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
     let Ok(settings) = super::settings::of(source, resolver) else {
         return;
     };
@@ -180,7 +195,7 @@ fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
 }
 
 /// The renderer that the arguments ask for.
-fn renderer(args: &Args, today: Date) -> Box<dyn Renderer> {
+pub(super) fn renderer(args: &Args, today: Date) -> Box<dyn Renderer> {
     let format = match args.output_format {
         Some(format) => format.format(),
         None if args.diff => Format::Diff,
@@ -215,7 +230,7 @@ pub fn width() -> report::Width {
 
 /// Writes to standard output: byte for byte, or with the colours that it can
 /// show.
-fn put(bytes: &[u8], styled: bool) -> std::io::Result<()> {
+pub(super) fn put(bytes: &[u8], styled: bool) -> std::io::Result<()> {
     if styled {
         let mut out = anstream::stdout().lock();
         out.write_all(bytes)?;
@@ -249,6 +264,28 @@ fn leave_out_repeated(batch: &[Source], outcomes: &mut [Outcome], once: &mut Has
     }
 }
 
+/// What comes of a file that could not be worked on.
+pub(super) fn failed(shown: &str, why: &str, renderer: &dyn Renderer) -> Outcome {
+    let file = FileReport {
+        shown,
+        path: &normal_form(shown),
+        patch_name: &PatchName::default(),
+        outcome: report::Outcome::Failed(why),
+        proof: None,
+    };
+    Outcome {
+        out: renderer.file(&file),
+        err: format!("dfmigrate: {}: {}\n", one_line(shown), one_line(why)),
+        counts: Counts {
+            files: 1,
+            failed: 1,
+            ..Counts::default()
+        },
+        write: None,
+        quarrel: None,
+    }
+}
+
 /// Plans one file and renders it.
 fn one(
     source: &Source,
@@ -258,29 +295,7 @@ fn one(
     network: &Network,
     renderer: &dyn Renderer,
 ) -> Outcome {
-    let failed = |why: &str| {
-        let file = FileReport {
-            shown: &source.shown,
-            path: &normal_form(&source.shown),
-            patch_name: &PatchName::default(),
-            outcome: report::Outcome::Failed(why),
-        };
-        Outcome {
-            out: renderer.file(&file),
-            err: format!(
-                "dfmigrate: {}: {}\n",
-                one_line(&source.shown),
-                one_line(why)
-            ),
-            counts: Counts {
-                files: 1,
-                failed: 1,
-                ..Counts::default()
-            },
-            write: None,
-            quarrel: None,
-        }
-    };
+    let failed = |why: &str| failed(&source.shown, why, renderer);
     let settings = match super::settings::of(source, resolver) {
         Ok(settings) => settings,
         Err(error) => {
@@ -303,25 +318,26 @@ fn one(
     match planned {
         Ok(plan) => {
             let name = || base.map_or_else(PatchName::default, |base| base.name(source));
-            render(&source.shown, name, plan, args, renderer)
+            render(&source.shown, name, &plan, None, args, renderer)
         }
         Err(why) => failed(&why),
     }
 }
 
-fn render(
+pub(super) fn render(
     shown: &str,
     patch_name: impl FnOnce() -> PatchName,
-    plan: Plan,
+    plan: &Plan,
+    proof: Option<&Proof>,
     args: &Args,
     renderer: &dyn Renderer,
 ) -> Outcome {
     let mut counts = Counts::default();
-    counts.add(&plan);
+    counts.add(plan);
     let mut err = String::new();
     if !plan.errors().is_empty() {
         counts.failed += 1;
-        err = syntax_errors(shown, &plan);
+        err = syntax_errors(shown, plan);
     }
     let patch_name = if plan.changes() {
         patch_name()
@@ -332,7 +348,8 @@ fn render(
         shown,
         path: &normal_form(shown),
         patch_name: &patch_name,
-        outcome: report::Outcome::Planned(&plan),
+        outcome: report::Outcome::Planned(plan),
+        proof,
     };
     Outcome {
         out: renderer.file(&file),
@@ -340,7 +357,7 @@ fn render(
         counts,
         write: (args.apply && plan.changes()).then(|| Change {
             before: plan.before.source().to_vec(),
-            after: plan.after,
+            after: plan.after.clone(),
         }),
         quarrel: None,
     }
@@ -416,7 +433,7 @@ pub fn write_all(
 /// Removes what a killed run left beside these files, whether or not they
 /// change in this one. What can't be swept is no reason to stop: writing there
 /// says what is wrong.
-fn sweep(batch: &[Source]) {
+pub(super) fn sweep(batch: &[Source]) {
     let mut folders = HashSet::new();
     let first: Vec<&Source> = batch
         .iter()
@@ -473,7 +490,7 @@ fn standard_input(
     let after = if failed { before } else { plan.after.clone() };
     let outcome = {
         let name = || PatchName(normal_form(&shown).replace("../", "").into_bytes());
-        render(&shown, name, plan, args, renderer)
+        render(&shown, name, &plan, None, args, renderer)
     };
     anstream::eprint!("{}", outcome.err);
     if args.apply {

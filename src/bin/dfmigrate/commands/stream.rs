@@ -150,6 +150,7 @@ fn answer(line: &Input, number: u64, options: &plan::Options) -> String {
             path,
             patch_name: &PatchName::default(),
             outcome: Outcome::Failed(why),
+            proof: None,
         };
         stream_line(id, &file)
     };
@@ -176,6 +177,7 @@ fn answer(line: &Input, number: u64, options: &plan::Options) -> String {
                 path: &path,
                 patch_name: &name,
                 outcome: Outcome::Planned(&plan),
+                proof: None,
             };
             stream_line(&id, &file)
         }

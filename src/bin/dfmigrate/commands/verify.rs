@@ -12,7 +12,6 @@ use clap::{Args as ClapArgs, ValueEnum};
 use dfmigrate::apply;
 use dfmigrate::context::BuildContext;
 use dfmigrate::discover::{self, Source};
-use dfmigrate::facts::Facts;
 use dfmigrate::plan;
 use dfmigrate::report::{one_line, syntax_errors};
 use dfmigrate::settings::Resolver;
@@ -25,6 +24,7 @@ use dfmigrate::verify::secrets::Secrets;
 use dfmigrate::verify::{self, Outcome, Session, Subject, Verdict, Watch};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::network::Network;
 use crate::args::{Args, PlanArgs};
 use crate::exit;
 
@@ -272,18 +272,9 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         anstream::eprintln!("dfmigrate: no Dockerfile was found");
         return Ok(exit::NOTHING_FOUND);
     }
-    let builder = Builder::find(args.builder.as_deref(), &stop)?;
-    let swept = behaviour::sweep(&builder);
-    if swept > 0 {
-        anstream::eprintln!("dfmigrate: {swept} containers of runs that were killed are removed");
-    }
+    let builder = builder(args, &stop)?;
     let secrets = secrets(args);
-    let folder = match (&args.cache_dir, args.no_cache) {
-        (_, true) => None,
-        (Some(folder), _) => Some(folder.clone()),
-        (None, _) => cache_folder(),
-    };
-    let cache = Cache::new(folder.as_deref());
+    let cache = cache(args);
     let session = Session {
         builder: &builder,
         secrets: &secrets,
@@ -291,7 +282,17 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         stop: &stop,
         bases: &Mutex::default(),
     };
-    let done = all(&found.sources, args, &options, &resolver, &session)?;
+    let work = Work {
+        args,
+        options: &options,
+        resolver: &resolver,
+        network: &Network::None,
+        session: &session,
+    };
+    let mut done = Done::new();
+    all(&found.sources, &work, |at, result| {
+        print_one(&found.sources[at], at, result, args, &mut done)
+    })?;
     let files: Vec<File<'_>> = done
         .iter()
         .map(|(at, outcome, written)| File {
@@ -325,8 +326,28 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
     Ok(code(&done, unread, args.apply))
 }
 
+/// The builder, with what killed runs left in it taken away.
+pub(super) fn builder(args: &Verify, stop: &Stop) -> anyhow::Result<Builder> {
+    let builder = Builder::find(args.builder.as_deref(), stop)?;
+    let swept = behaviour::sweep(&builder);
+    if swept > 0 {
+        anstream::eprintln!("dfmigrate: {swept} containers of runs that were killed are removed");
+    }
+    Ok(builder)
+}
+
+/// What is known of layers between runs.
+pub(super) fn cache(args: &Verify) -> Cache {
+    let folder = match (&args.cache_dir, args.no_cache) {
+        (_, true) => None,
+        (Some(folder), _) => Some(folder.clone()),
+        (None, _) => cache_folder(),
+    };
+    Cache::new(folder.as_deref())
+}
+
 /// Ctrl-C and the like end everything in order; a second Ctrl-C at once.
-fn on_signals(stop: &Stop) -> anyhow::Result<()> {
+pub(super) fn on_signals(stop: &Stop) -> anyhow::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let flag = &stop.0;
     signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(flag))
@@ -337,7 +358,7 @@ fn on_signals(stop: &Stop) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(args: &Verify, check: Option<String>) -> anyhow::Result<verify::Options> {
+pub(super) fn options(args: &Verify, check: Option<String>) -> anyhow::Result<verify::Options> {
     let wanted = args.run || args.port.is_some() || check.is_some();
     let question = Question {
         port: args.port,
@@ -380,7 +401,7 @@ fn options(args: &Verify, check: Option<String>) -> anyhow::Result<verify::Optio
     })
 }
 
-fn secrets(args: &Verify) -> Secrets {
+pub(super) fn secrets(args: &Verify) -> Secrets {
     let mut secrets = Secrets::default();
     for flag in &args.secret {
         secrets.add_flag(flag);
@@ -403,20 +424,28 @@ fn cache_folder() -> Option<PathBuf> {
 
 /// What came of each file that could be read: its index, and whether it was
 /// written.
-type Done = Vec<(usize, Outcome, bool)>;
+pub(super) type Done = Vec<(usize, Outcome, bool)>;
 
-/// Verifies all files, some at a time, and prints and writes in their order.
-fn all(
+/// What all files of a run are verified with.
+pub(super) struct Work<'w> {
+    pub(super) args: &'w Verify,
+    pub(super) options: &'w verify::Options,
+    pub(super) resolver: &'w Resolver,
+    pub(super) network: &'w Network,
+    pub(super) session: &'w Session<'w>,
+}
+
+/// Verifies all files, some at a time; `each` hears in their order what came of them
+/// or why they can't be read.
+pub(super) fn all(
     sources: &[Source],
-    args: &Verify,
-    options: &verify::Options,
-    resolver: &Resolver,
-    session: &Session<'_>,
-) -> anyhow::Result<Done> {
+    work: &Work<'_>,
+    mut each: impl FnMut(usize, Result<Outcome, String>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (args, session) = (work.args, work.session);
     let bars = (args.progress == Progress::Auto && std::io::stderr().is_terminal())
         .then(MultiProgress::new);
     let next = AtomicUsize::new(0);
-    let mut done = Done::new();
     std::thread::scope(|scope| {
         let (to, from) = mpsc::channel();
         for _ in 0..args.jobs.clamp(1, sources.len().max(1)) {
@@ -430,7 +459,7 @@ fn all(
                     let result = if session.stop.asked() {
                         None
                     } else {
-                        Some(one(source, args, options, resolver, session, bars))
+                        Some(one(source, work, bars))
                     };
                     if to.send((at, result)).is_err() {
                         return;
@@ -444,35 +473,34 @@ fn all(
         for (at, result) in from {
             waiting.insert(at, result);
             while let Some(result) = waiting.remove(&turn) {
-                let source = &sources[turn];
-                let hidden = || print_one(source, turn, result, args, &mut done);
-                match &bars {
-                    Some(bars) => bars.suspend(hidden)?,
-                    None => hidden()?,
+                if let Some(result) = result {
+                    let hidden = || each(turn, result);
+                    match &bars {
+                        Some(bars) => bars.suspend(hidden)?,
+                        None => hidden()?,
+                    }
                 }
                 turn += 1;
             }
         }
         anyhow::Ok(())
-    })?;
-    Ok(done)
+    })
 }
 
 /// Prints what came of one file, and writes it.
 fn print_one(
     source: &Source,
     at: usize,
-    result: Option<Result<Outcome, String>>,
+    result: Result<Outcome, String>,
     args: &Verify,
     done: &mut Done,
 ) -> anyhow::Result<()> {
     let outcome = match result {
-        None => return Ok(()),
-        Some(Err(why)) => {
+        Err(why) => {
             anstream::eprintln!("dfmigrate: {}: {}", one_line(&source.shown), one_line(&why));
             return Ok(());
         }
-        Some(Ok(outcome)) => outcome,
+        Ok(outcome) => outcome,
     };
     if outcome.verdict == Verdict::Invalid {
         anstream::eprint!("{}", syntax_errors(&source.shown, &outcome.plan));
@@ -520,19 +548,13 @@ fn write(source: &Source, outcome: &Outcome, args: &Verify) -> Option<String> {
 }
 
 /// Verifies one file, or says why it can't be read.
-fn one(
-    source: &Source,
-    args: &Verify,
-    options: &verify::Options,
-    resolver: &Resolver,
-    session: &Session<'_>,
-    bars: Option<&MultiProgress>,
-) -> Result<Outcome, String> {
-    let settings = super::settings::of(source, resolver)
+fn one(source: &Source, work: &Work<'_>, bars: Option<&MultiProgress>) -> Result<Outcome, String> {
+    let args = work.args;
+    let settings = super::settings::of(source, work.resolver)
         .map_err(|error| format!("was left as it is: its settings can't be used: {error}"))?;
     let options = &verify::Options {
         plan: settings.options.clone(),
-        ..options.clone()
+        ..work.options.clone()
     };
     let bytes = discover::read(source, discover::MAX_BYTES).map_err(|error| error.to_string())?;
     let context = match &args.context {
@@ -556,11 +578,11 @@ fn one(
         shown: &source.shown,
         bytes: &bytes,
         context: context.root(),
-        facts: Facts::offline(&context),
+        facts: work.network.facts(&context),
     };
     // A panic in one file is that file's: the others go on.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        verify::verify(subject, options, session, &watch)
+        verify::verify(subject, options, work.session, &watch)
     }));
     if let Some(bar) = bar {
         bar.finish_and_clear();
@@ -568,7 +590,7 @@ fn one(
     outcome.map_err(|_| "a bug in dfmigrate; the file was left as it is. Please report it".into())
 }
 
-fn code(done: &Done, unread: usize, apply: bool) -> u8 {
+pub(super) fn code(done: &Done, unread: usize, apply: bool) -> u8 {
     let any = |verdicts: &[Verdict]| done.iter().any(|(_, o, _)| verdicts.contains(&o.verdict));
     let unwritten = apply
         && done
@@ -615,17 +637,14 @@ fn summary(outcomes: &[&Outcome], builder: &str) -> String {
 }
 
 impl Verify {
-    /// What `--apply --verified` means.
-    pub fn of(args: &Args) -> Self {
-        let mut all =
-            <VerifyCommand as clap::Parser>::parse_from(["verify", "--run", "--repair", "--apply"])
-                .verify;
-        all.paths.clone_from(&args.paths);
-        all.files_from.clone_from(&args.files_from);
-        all.allow_dirty = args.allow_dirty;
-        all.allow_hard_links = args.allow_hard_links;
-        all.allow_read_only = args.allow_read_only;
+    /// What `--verified` means.
+    pub(super) fn of(args: &Args) -> Self {
+        let words = ["verify", "--run", "--repair"];
+        let mut all = <VerifyCommand as clap::Parser>::parse_from(words).verify;
         all.plan.clone_from(&args.plan);
+        if args.quiet {
+            all.progress = Progress::None;
+        }
         all
     }
 }
