@@ -140,6 +140,8 @@ pub fn ask(
     let mut args: Vec<&str> = vec!["run", "--detach", "--name", name, "--label", &label];
     args.extend(["--network", &question.network, "--memory", &question.memory]);
     args.extend(["--pids-limit", "1024"]);
+    let needed = builder.run_flags(asker)?;
+    args.extend(needed.iter().map(String::as_str));
     for pair in &question.env {
         args.extend(["--env", pair]);
     }
@@ -226,21 +228,11 @@ fn request(
     let network = format!("container:{}", container.name);
     let name = format!("{}-ask", container.name);
     let label = format!("{LABEL}={}", std::process::id());
-    let args = [
-        "run",
-        "--rm",
-        "--name",
-        &name,
-        "--label",
-        &label,
-        "--network",
-        &network,
-        "--entrypoint",
-        "/bin/sh",
-        asker,
-        "-c",
-        &script,
-    ];
+    let mut args = vec!["run", "--rm", "--name", &name, "--label", &label];
+    args.extend(["--network", &network]);
+    let needed = builder.run_flags(asker)?;
+    args.extend(needed.iter().map(String::as_str));
+    args.extend(["--entrypoint", "/bin/sh", asker, "-c", &script]);
     loop {
         let _asking = Running {
             builder,
@@ -355,6 +347,7 @@ fn own_check(
         };
         let mut args = vec!["run", "--name", &name, "--label", &label, "--network"];
         args.extend([question.network.as_str(), "--memory", &question.memory]);
+        args.extend(builder.run_flags(image)?.iter().map(String::as_str));
         for pair in &question.env {
             args.extend(["--env", pair]);
         }

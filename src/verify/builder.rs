@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::failure::{self, Failure};
@@ -88,6 +89,8 @@ pub struct Builder {
     /// What it says of itself.
     pub version: String,
     stop: Stop,
+    /// What `run` needs on this machine, once that is known.
+    run_flags: OnceLock<Result<Vec<String>, Failure>>,
 }
 
 impl Builder {
@@ -128,6 +131,7 @@ impl Builder {
             buildx: false,
             version: String::new(),
             stop: stop.clone(),
+            run_flags: OnceLock::new(),
         };
         let version = match kind {
             Kind::Docker => builder.quick(&["version", "--format", "{{.Server.Version}}"])?,
@@ -151,7 +155,63 @@ impl Builder {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.env("BUILDKIT_PROGRESS", "plain");
+        // Docker takes a folder without config.json for one without passwords;
+        // these two fail at each image.
+        if self.kind != Kind::Docker
+            && let Some(folder) = std::env::var_os("DOCKER_CONFIG")
+            && !Path::new(&folder).join("config.json").exists()
+        {
+            command.env_remove("DOCKER_CONFIG");
+        }
         command
+    }
+
+    /// What `run` needs on this machine to start a container at all, found by starting
+    /// one of `image`. Docker's engine needs nothing; Podman asks by default for more open
+    /// files and processes than a restricted machine lets it have, and its crun takes no
+    /// mixed hierarchy of control groups, where runc does.
+    ///
+    /// # Errors
+    /// No container starts, and what stands in the way.
+    pub fn run_flags(&self, image: &str) -> Result<&[String], Failure> {
+        let found = self.run_flags.get_or_init(|| match self.kind {
+            Kind::Podman => self.try_run_flags(image),
+            _ => Ok(Vec::new()),
+        });
+        found.as_deref().map_err(Clone::clone)
+    }
+
+    fn try_run_flags(&self, image: &str) -> Result<Vec<String>, Failure> {
+        let mut flags: Vec<String> = Vec::new();
+        loop {
+            let mut args = vec!["run", "--rm", "--network", "none", "--pids-limit", "1024"];
+            args.extend(flags.iter().map(String::as_str));
+            args.extend(["--entrypoint", "/bin/sh", image, "-c", ":"]);
+            let (code, lines) = self.call(&args, QUICK, None)?;
+            // What the image itself lacks is not to be judged here.
+            let obstacle = lines.iter().rev().find_map(|line| obstacle(line));
+            let (Some((what, remedy)), true) = (obstacle, code != Some(0)) else {
+                return Ok(flags);
+            };
+            let more: &[&str] = match what {
+                Obstacle::Limits => &[
+                    "--ulimit",
+                    "nofile=1024:1024",
+                    "--ulimit",
+                    "nproc=4096:4096",
+                ],
+                Obstacle::Groups => &["--runtime", "runc"],
+                Obstacle::Unsaid => &[],
+            };
+            if more.is_empty() || flags.iter().any(|flag| flag == more[1]) {
+                let said = lines.last().map_or("", |line| line.trim());
+                return Err(Failure::Other(format!(
+                    "{} starts no containers on this machine: {said}; {remedy}, or leave out --run",
+                    self.kind.name()
+                )));
+            }
+            flags.extend(more.iter().map(|&flag| flag.to_owned()));
+        }
     }
 
     fn limits(&self, time: Duration) -> Limits<'_> {
@@ -285,9 +345,28 @@ impl Builder {
         });
         match ended.map_err(|error| self.not_started(&error))? {
             Ended::Exited(status) if status.success() => Ok(()),
-            Ended::Exited(_) => Err(failure::of_log(&log.borrow())),
+            Ended::Exited(_) => Err(self.of_build(&log.borrow())),
             Ended::TimedOut => Err(Failure::TimedOut(time)),
             Ended::Stopped => Err(Failure::Stopped),
+        }
+    }
+
+    /// Why a build failed: where RUN starts no container at all, that is no fault of
+    /// the file.
+    fn of_build(&self, log: &[String]) -> Failure {
+        // The programs of the build may say such words too, in front of these lines.
+        let end = &log[log.len().saturating_sub(5)..];
+        match end
+            .iter()
+            .rev()
+            .find_map(|line| Some((line, obstacle(line)?)))
+        {
+            Some((line, (_, remedy))) if self.kind != Kind::Docker => Failure::Other(format!(
+                "{} can't run the steps of a build on this machine: {}; {remedy}, or set BUILDAH_ISOLATION=chroot",
+                self.kind.name(),
+                line.trim()
+            )),
+            _ => failure::of_log(log),
         }
     }
 
@@ -369,6 +448,37 @@ impl Builder {
     }
 }
 
+/// What keeps Podman and Buildah from starting containers on a machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Obstacle {
+    /// They ask for higher limits than they may have.
+    Limits,
+    /// Their runtime does not take the machine's control groups.
+    Groups,
+    /// The runtime ended without a word.
+    Unsaid,
+}
+
+/// What a line of theirs says stands in the way, and what to do.
+fn obstacle(line: &str) -> Option<(Obstacle, &'static str)> {
+    let line = line.to_lowercase();
+    let has = |words: &[&str]| words.iter().all(|word| line.contains(word));
+    if has(&["rlimit", "not permitted"]) {
+        let remedy =
+            "set default_ulimits in containers.conf to what `ulimit -Hn` and `ulimit -Hu` allow";
+        return Some((Obstacle::Limits, remedy));
+    }
+    if has(&["cgroup", "hybrid"]) || has(&["cgroup", "not supported"]) {
+        let remedy = "install runc, or boot with one hierarchy of control groups";
+        return Some((Obstacle::Groups, remedy));
+    }
+    if has(&["did not get container create message from subprocess"]) {
+        let remedy = "see whether `podman run` starts anything";
+        return Some((Obstacle::Unsaid, remedy));
+    }
+    None
+}
+
 /// What is said where nothing was built: no fault of the file.
 fn not_a_build(failure: Failure) -> Failure {
     match failure {
@@ -413,6 +523,27 @@ mod tests {
         assert_eq!(current_step("#7 1.203 [notice] a new release"), None);
         assert_eq!(current_step("#1 [internal] load .dockerignore"), None);
         assert_eq!(current_step("plain"), None);
+    }
+
+    #[test]
+    fn obstacles_are_told_from_what_runtimes_say() {
+        for (line, what) in [
+            (
+                "Error: crun: setrlimit `RLIMIT_NOFILE`: Operation not permitted: OCI permission denied",
+                Some(Obstacle::Limits),
+            ),
+            (
+                "Error: runc: runc create failed: error setting rlimit type 7: operation not permitted",
+                Some(Obstacle::Limits),
+            ),
+            (
+                "Error: OCI runtime error: crun: cgroups in hybrid mode not supported, drop all controllers from cgroupv2",
+                Some(Obstacle::Groups),
+            ),
+            ("Error: exec: \"/nope\": no such file or directory", None),
+        ] {
+            assert_eq!(obstacle(line).map(|(what, _)| what), what, "{line}");
+        }
     }
 
     #[test]
