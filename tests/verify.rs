@@ -581,3 +581,45 @@ fn what_was_left_out_without_fault_is_proposed_again() {
     let rules = file["rules"].as_array().expect("a list");
     assert!(rules.iter().any(|rule| rule == "multi-stage"), "{out}");
 }
+
+#[test]
+fn what_a_rewrite_says_of_the_entry_point_is_no_difference() {
+    let bench = Bench::new();
+    let text = "FROM node:22-bookworm\nRUN apt-get update && apt-get install -y tini\nCOPY package.json package-lock.json app.js ./\nENTRYPOINT [\"/usr/bin/tini\", \"--\"]\nCMD [\"node\", \"app.js\"]\n";
+    bench.put("work/Dockerfile", text.as_bytes());
+    bench.put("work/app.js", b"");
+    bench.put("work/package.json", br#"{"name":"a","version":"1.0.0"}"#);
+    bench.put(
+        "work/package-lock.json",
+        br#"{"name":"a","version":"1.0.0","lockfileVersion":3,"packages":{"":{"name":"a","version":"1.0.0"}}}"#,
+    );
+    let config = |tini: &str| {
+        format!(
+            r#""Entrypoint":["{tini}","--"],"Cmd":["node","app.js"],"Env":["PATH=/bin:/usr/bin"]"#
+        )
+    };
+    let node: (&str, &[u8]) = ("bin/node", b"x");
+    let rest: (&str, &[u8]) = ("usr/lib/big", &[0; 500_000]);
+    bench.image(
+        "before",
+        &config("/usr/bin/tini"),
+        &[&[node, ("usr/bin/tini", b"x"), rest]],
+    );
+    bench.image(
+        "after",
+        &config("/sbin/tini"),
+        &[&[node, ("sbin/tini", b"x")]],
+    );
+    let args = ["--prefer=alpine", "--select", "alpine-base"];
+    let (code, out, err) = bench.run(&args);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("as the rewrite says"), "it is said: {out}");
+    // Something else than the rewrite says is a difference as before.
+    bench.image(
+        "after",
+        &config("/sbin/gone"),
+        &[&[node, ("sbin/tini", b"x")]],
+    );
+    let (code, out, _) = bench.run(&args);
+    assert_eq!(code, Some(1), "{out}");
+}

@@ -206,6 +206,17 @@ fn starts(
             continue;
         }
         let Some(was) = before.command(name) else {
+            // One that the file has named before was as missing then.
+            let config = before.config;
+            let mut words = config.entrypoint.iter().chain(&config.cmd).flatten();
+            let new = first.as_ref().is_some_and(|(word, _)| word == name);
+            if new && !words.any(|word| word == name) {
+                findings.push(Finding {
+                    grave: true,
+                    what: format!("{via} runs `{name}`, which is missing"),
+                    lack: None,
+                });
+            }
             continue;
         };
         let there = after.root.exists(&was);

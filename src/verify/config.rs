@@ -195,6 +195,14 @@ pub struct Difference {
     pub of_base: bool,
 }
 
+impl Difference {
+    /// The instruction that sets it, by its name.
+    #[must_use]
+    pub fn instruction(&self) -> &str {
+        self.what.split(' ').next().unwrap_or_default()
+    }
+}
+
 /// How the configuration after differs from that before. The base images'
 /// own configurations tell what comes from them.
 #[must_use]

@@ -29,13 +29,14 @@ pub mod root;
 pub mod secrets;
 pub mod size;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::model::Model;
 use crate::plan::{self, Plan};
 use crate::rules::{Context, Mend};
-use crate::syntax;
+use crate::syntax::{self, Keyword};
 use crate::text::{Edit, EditSet, Span};
 
 use archive::Image;
@@ -222,7 +223,9 @@ impl<'w> Worker<'w> {
             _ => None,
         };
         let config = config::differences(&before.image.config, &after.image.config, bases);
-        let closure = closure::check(old_side, new_side, after.base_layers(), &self.programs());
+        let meant = meant(plan);
+        let programs = self.programs(plan, &meant);
+        let closure = closure::check(old_side, new_side, after.base_layers(), &programs);
         let mut lacks: Vec<_> = closure
             .iter()
             .filter(|finding| finding.grave)
@@ -230,9 +233,7 @@ impl<'w> Worker<'w> {
             .collect();
         for difference in &config {
             let text = describe(difference);
-            let setter = difference.what.split(' ').next().unwrap_or_default();
-            let mut chosen = plan.chosen.iter();
-            if chosen.any(|rewrite| rewrite.redefines.contains(&setter)) {
+            if meant.contains(difference.instruction()) {
                 round.notes.push(format!("{text}, as the rewrite says"));
             } else if difference.of_base {
                 round
@@ -303,16 +304,26 @@ impl<'w> Worker<'w> {
         Ok((round, mends.collect()))
     }
 
-    /// What the image is known to run: from its instructions and scripts.
-    fn programs(&self) -> Vec<(String, String)> {
-        let file = syntax::parse(self.subject.bytes.to_vec());
-        let model = Model::of(&file);
-        let cx = Context::new(&model, self.subject.facts);
-        let demands = cx.runtime().map(|runtime| runtime.demands.as_slice());
-        let demands = demands.unwrap_or_default().iter();
-        demands
-            .map(|d| (d.program.clone(), d.via.clone()))
-            .collect()
+    /// What the image is known to run: from its instructions and scripts, as they are
+    /// before, and after where a rewrite says something else in their place.
+    fn programs(&self, plan: &Plan, meant: &BTreeSet<&str>) -> Vec<(String, String)> {
+        let demands = |text: &[u8], others: bool| -> Vec<(String, String)> {
+            let file = syntax::parse(text.to_vec());
+            let model = Model::of(&file);
+            let cx = Context::new(&model, self.subject.facts);
+            let demands = cx.runtime().map(|runtime| runtime.demands.as_slice());
+            demands
+                .unwrap_or_default()
+                .iter()
+                .filter(|demand| meant.contains(demand.via.as_str()) == others)
+                .map(|demand| (demand.program.clone(), demand.via.clone()))
+                .collect()
+        };
+        let mut programs = demands(self.subject.bytes, false);
+        if !meant.is_empty() {
+            programs.extend(demands(&plan.after, true));
+        }
+        programs
     }
 
     /// What to ask, with what the image before says of itself.
@@ -349,6 +360,34 @@ impl<'w> Worker<'w> {
             self.session.secrets,
         )
     }
+}
+
+/// The instructions that say something else on purpose: those that a rewrite redefines, and
+/// those in which it changes words in their place, as its diff shows, since Alpine has
+/// programs and libraries elsewhere. One that is moved or left out is none.
+fn meant(plan: &Plan) -> BTreeSet<&'static str> {
+    let model = Model::of(&plan.before);
+    let instructions = model.instructions.iter();
+    let set = instructions.filter(|it| {
+        matches!(
+            it.keyword,
+            Keyword::Entrypoint | Keyword::Cmd | Keyword::Healthcheck | Keyword::Env
+        )
+    });
+    let within = |it: Span, edit: &Edit| {
+        it.start < edit.span.start && edit.span.end <= it.end && !edit.span.is_empty()
+    };
+    set.filter(|it| {
+        let mut edits = plan.edits.iter();
+        edits.any(|edit| within(it.span, edit) && !edit.text.is_empty())
+    })
+    .map(|it| it.keyword.name())
+    .chain(
+        plan.chosen
+            .iter()
+            .flat_map(|it| it.redefines.iter().copied()),
+    )
+    .collect()
 }
 
 /// A file made by hand, as a plan without rewrites of ours.
