@@ -61,6 +61,36 @@ pub fn pip(name: &str, codename: &str) -> Option<Needs> {
     needs("pip", &PIP, &normalised(name), codename)
 }
 
+/// Modules of interpreters that load what their small images lack.
+pub static STDLIB: Table = Table::new(include_str!("data/stdlib_libs.tsv"));
+
+/// A module that comes with an interpreter, and the packages of the library that
+/// it loads, which small images lack.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnModule {
+    /// Its name.
+    pub name: &'static str,
+    /// Debian's package.
+    pub debian: &'static str,
+    /// Alpine's package.
+    pub alpine: &'static str,
+    /// Words of sources that load it by another name.
+    pub signs: Vec<&'static str>,
+}
+
+/// Such modules of an image's interpreter.
+pub fn own_modules(image: &str) -> impl Iterator<Item = OwnModule> + use<'_> {
+    STDLIB.iter().filter_map(move |row| {
+        let (of, name) = row.key().split_once(':')?;
+        (of == image).then_some(OwnModule {
+            name,
+            debian: row.cell(1)?,
+            alpine: row.cell(2)?,
+            signs: row.list(3).collect(),
+        })
+    })
+}
+
 /// What a package of npm needs; `None` where that is not known.
 pub fn npm(name: &str, codename: &str) -> Option<Needs> {
     needs("npm", &NPM, name, codename)
@@ -174,6 +204,19 @@ mod tests {
     use super::*;
 
     const NONE: [&str; 0] = [];
+
+    #[test]
+    fn modules_that_come_with_interpreters() {
+        assert_eq!(STDLIB.faults(), Vec::<String>::new());
+        let modules: Vec<OwnModule> = own_modules("python").collect();
+        let tk = &modules[0];
+        assert_eq!(
+            (tk.name, tk.debian, tk.alpine),
+            ("tkinter", "libtk8.6", "tk")
+        );
+        assert_eq!(tk.signs, ["TkAgg"]);
+        assert_eq!(own_modules("node").count(), 0);
+    }
 
     #[test]
     fn popular_packages_of_pypi() {

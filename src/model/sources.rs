@@ -135,6 +135,25 @@ impl Sources {
         found.next()
     }
 
+    /// The first Python file that imports a module, or has one of the signs of it.
+    #[must_use]
+    pub fn loads_module(&self, name: &str, signs: &[&str]) -> Option<&str> {
+        let imports = |line: &str| {
+            let mut words = line.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';'));
+            match words.next() {
+                Some("from") => words.next() == Some(name),
+                Some("import") => words.any(|word| word == name),
+                _ => false,
+            }
+        };
+        let mut found = self.texts.iter().filter(|(path, text)| {
+            let may = path.ends_with(".py") && is_runtime(path);
+            may && (text.lines().any(|line| imports(line.trim_start()))
+                || signs.iter().any(|sign| text.contains(sign)))
+        });
+        found.next().map(|(path, _)| path.as_str())
+    }
+
     /// The first file that imports the Node.js package `name` at run time.
     #[must_use]
     pub fn imports(&self, name: &str) -> Option<&str> {
