@@ -1,6 +1,8 @@
 //! Java: which version a tag of an image has, which image has its runtime
 //! alone, and what needs more than that.
 
+use std::cmp::Ordering;
+
 use super::table::Table;
 use super::{Base, Entry, Kind, aliases, codename_tag, lookup, runtime_tag, slim_tag};
 
@@ -124,6 +126,19 @@ fn of_major(image: &str, tag: &str, entry: &Entry, java: Java) -> Result<Runtime
     let pinned = || codename_tag(RUNTIMES, &plain).map(|pin| pin.tag).ok();
     let new = same.or_else(pinned).ok_or_else(none)?;
     let found = lookup(RUNTIMES, &new).ok_or_else(none)?;
+    let release = |base: Option<Base>| {
+        let base = base?;
+        super::release(base.family, base.release)
+    };
+    if let (Some(old), Some(new)) = (release(entry.base), release(found.base))
+        && !alpine
+        && super::compare_glibc(new, old) == Some(Ordering::Less)
+    {
+        return Err(format!(
+            "the {RUNTIMES} runtime of Java {major} is on {} {}, whose C library is older than that of {} {}",
+            new.family, new.name, old.family, old.name
+        ));
+    }
     let mut differs = Vec::new();
     let moved = !entry
         .base

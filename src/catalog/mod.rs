@@ -41,7 +41,7 @@ pub mod web;
 pub use date::Date;
 pub use describe::describe;
 pub use pin::{NoPin, Pin, Proof, codename_tag};
-pub use release::{Release, release, releases};
+pub use release::{Release, compare_glibc, release, releases};
 pub use sibling::{NoSibling, alpine_tag, runtime_tag, slim_tag};
 pub use spelling::tags_naming;
 pub use tags::{

@@ -1,5 +1,8 @@
 //! The images that carry on deprecated ones, with the tags that exist there.
 
+use std::cell::Cell;
+use std::cmp::Ordering;
+
 use super::life::version;
 use super::living::{Living, best};
 use super::spelling::{Spellings, tokens};
@@ -84,7 +87,21 @@ pub fn successor(image: &str, tag: &str, today: Date) -> Option<Result<Successor
         } else {
             Kind::Full
         };
-        let living = best(to, kind, today, |release| release.family == family, spelled)
+        // What was built on the old one must find a C library that is as new.
+        let old = entry
+            .base
+            .and_then(|base| super::release(base.family, base.release));
+        let older = |new: &super::Release| {
+            old.and_then(|old| super::compare_glibc(new, old)) == Some(Ordering::Less)
+        };
+        let passed_over = Cell::new(false);
+        let wanted_on = |release: &&'static super::Release| {
+            let ours = release.family == family;
+            let too_old = ours && kind != Kind::Alpine && older(release);
+            passed_over.set(passed_over.get() || too_old);
+            ours && !too_old
+        };
+        let living = best(to, kind, today, wanted_on, spelled)
             .filter(|living| living.entry.gone.is_none() && codename_tag(to, &living.tag).is_err())
             .ok_or_else(|| {
                 let kind = if kind == Kind::Alpine {
@@ -92,7 +109,16 @@ pub fn successor(image: &str, tag: &str, today: Date) -> Option<Result<Successor
                 } else {
                     ""
                 };
-                format!("{to} has no {wanted}{kind} that is still updated")
+                let than = match old {
+                    Some(old) if passed_over.get() => {
+                        format!(
+                            ", on a C library as new as that of {} {}",
+                            old.family, old.name
+                        )
+                    }
+                    _ => String::new(),
+                };
+                format!("{to} has no {wanted}{kind} that is still updated{than}")
             })?;
         Ok(Successor {
             image: to,

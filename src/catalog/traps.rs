@@ -27,8 +27,14 @@ fn between(
         let mut parts = row.key().splitn(3, ':');
         let (family, name, subject) = (parts.next()?, parts.next()?, parts.next()?);
         let release = super::release(family, name)?;
+        // A later release of another family has met what is of the time, not of
+        // the family.
+        let later = from.is_some_and(|from| {
+            kind == "note" && from.released.is_some() && from.released >= release.released
+        });
         let met = family == to.family
             && release.order <= to.order
+            && !later
             && start.is_none_or(|start| start.order < release.order);
         (met && row.cell(1) == Some(kind)).then_some(Trap {
             subject,

@@ -5,7 +5,7 @@
 use super::Model;
 use super::effects::{self, Effect, Ledger, What};
 use crate::catalog::packages::{self, Renamed};
-use crate::catalog::{Kind, Release, commands, traps};
+use crate::catalog::{Kind, Release, commands, compare_glibc, traps};
 use crate::facts::Files;
 use crate::syntax::Keyword;
 use crate::text::{Edit, Span};
@@ -77,6 +77,15 @@ pub fn toll(model: &Model<'_>, stages: &[usize], files: &dyn Files, way: Move) -
     }
     for trap in traps::notes(way.from, way.to) {
         toll.doubts.push(trap.why.to_owned());
+    }
+    if let Some(from) = way.from
+        && way.kind != Kind::Alpine
+        && compare_glibc(way.to, from).is_none()
+    {
+        toll.doubts.push(format!(
+            "whether the C library of {} {} is as new as that of {} {} is not known: what was built for the old one may not start",
+            way.to.family, way.to.name, from.family, from.name
+        ));
     }
     toll
 }
