@@ -15,6 +15,19 @@ use crate::Lab;
 /// Files of a case that are not part of its build context.
 const OURS: [&str; 2] = ["case.toml", "forced.Dockerfile"];
 
+/// Images that fixtures are written for and the laboratory does not hold, and what it
+/// builds them on instead: the nearest version on the same release.
+const INSTEAD: [(&str, &str); 2] = [
+    ("python:3.12-bookworm", "python:3.11-bookworm"),
+    ("python:3.12", "python:3.13"),
+];
+
+/// Tags that splits of fixtures stand on, and the laboratory's other name of each.
+const RETAGGED: [(&str, &str); 2] = [
+    ("python:3-slim-trixie", "python:3.13-slim-trixie"),
+    ("python:3-trixie", "python:3.13-trixie"),
+];
+
 /// Families of the laboratory by the first word of a case's name.
 const FAMILIES: [(&str, &str); 8] = [
     ("go", "golang"),
@@ -27,7 +40,7 @@ const FAMILIES: [(&str, &str); 8] = [
     ("rust", "rust"),
 ];
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Described {
     about: String,
@@ -39,6 +52,8 @@ struct Described {
     contains: String,
     forced: Option<String>,
     context: Option<PathBuf>,
+    #[serde(default)]
+    flags: Vec<String>,
     #[serde(default)]
     images: Vec<String>,
     #[serde(default)]
@@ -52,6 +67,8 @@ pub struct Case {
     pub name: String,
     pub images: Vec<String>,
     pub fast: bool,
+    /// It is a fixture of a rule, and tried only.
+    pub fixture: bool,
     folder: PathBuf,
     described: Described,
 }
@@ -61,13 +78,17 @@ pub struct Case {
 pub struct Row {
     pub name: String,
     pub about: String,
-    /// What is left in the end: `split`, `slim` or `refuse`.
+    /// It is a fixture of a rule.
+    pub fixture: bool,
+    /// What is left in the end: `split`, `alpine`, `slim` or `refuse`.
     pub shape: String,
     pub verdict: String,
     /// Bytes on disk.
     pub bytes: Option<(u64, u64)>,
     /// What was added by mending.
     pub mends: Vec<String>,
+    /// Of a fixture: what it answers, or why it does not build.
+    pub note: Option<String>,
     /// What was said of the rewrite by hand.
     pub forced: Option<String>,
     pub took: Duration,
@@ -94,9 +115,54 @@ pub fn all(folder: &Path) -> Result<Vec<Case>, String> {
         cases.push(Case {
             images,
             fast: described.fast,
+            fixture: false,
             folder,
             described,
             name,
+        });
+    }
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+/// The splits among a rule's fixtures that stand on Node.js or Python, by name.
+pub fn fixtures(folder: &Path) -> Result<Vec<Case>, String> {
+    let told = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| told(folder, error))? {
+        let folder = entry.map_err(|error| error.to_string())?.path();
+        if !folder.join("after.Dockerfile").is_file() {
+            continue;
+        }
+        let read = |name: &str| -> Result<String, String> {
+            let file = folder.join(name);
+            let text = fs::read(&file).map_err(|error| told(&file, error))?;
+            Ok(String::from_utf8_lossy(&text).to_lowercase())
+        };
+        let text = read("Dockerfile")?;
+        let copies = |text: &str| text.matches("copy --from=").count();
+        if copies(&read("after.Dockerfile")?) <= copies(&text) {
+            continue;
+        }
+        let first = text.lines().find_map(|line| line.strip_prefix("from "));
+        let family = first.and_then(|image| image.trim().split(':').next());
+        let Some(family) = family.filter(|it| ["node", "python"].contains(it)) else {
+            continue;
+        };
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        cases.push(Case {
+            name: format!("multi-stage/{name}"),
+            images: vec![family.to_owned()],
+            fast: false,
+            fixture: true,
+            described: Described {
+                expect: "split".to_owned(),
+                retag: RETAGGED
+                    .map(|(missing, held)| (missing.to_owned(), held.to_owned()))
+                    .into(),
+                ..Described::default()
+            },
+            folder,
         });
     }
     cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -110,6 +176,7 @@ impl Case {
         let mut row = Row {
             name: self.name.clone(),
             about: self.described.about.clone(),
+            fixture: self.fixture,
             ..Row::default()
         };
         let checked = if lab.reports {
@@ -152,10 +219,23 @@ impl Case {
         let work = tempfile::tempdir()?;
         let context = match &self.described.context {
             Some(elsewhere) => lab.root.join(elsewhere),
+            None if self.fixture => self.folder.join("context"),
             None => self.folder.clone(),
         };
-        copy(&context, work.path(), true)?;
+        if context.is_dir() {
+            copy(&context, work.path(), true)?;
+        }
         let file = work.path().join("Dockerfile");
+        if self.fixture {
+            let text = fs::read_to_string(self.folder.join("Dockerfile"))?;
+            let (text, instead) = on_what_there_is(&text);
+            row.about = instead;
+            if text.contains("npm ci") && lock(lab, work.path())? {
+                row.about = format!("{} with a lock file that npm made", row.about);
+                row.about = row.about.trim().to_owned();
+            }
+            fs::write(&file, text)?;
+        }
         // The builder's own front end stands for the one that `# syntax` names,
         // which the laboratory does not hold.
         let text = without_syntax(&fs::read_to_string(&file)?);
@@ -169,7 +249,9 @@ impl Case {
         self.judge(&report, &text, &after, row);
         // What stepped down would be proposed again.
         if after != text && matches!(row.verdict.as_str(), "verified" | "mended") {
-            let again = self.call(lab, work.path(), &["--check", "Dockerfile"])?;
+            let mut args = vec!["--check", "Dockerfile"];
+            args.extend(self.described.flags.iter().map(String::as_str));
+            let again = self.call(lab, work.path(), &args)?;
             if !again.status.success() {
                 row.problems
                     .push("a second run would change it again".into());
@@ -217,6 +299,7 @@ impl Case {
                 args.extend([flag, value]);
             }
         }
+        args.extend(self.described.flags.iter().map(String::as_str));
         args.extend(more);
         args.push("Dockerfile");
         let output = self.call(lab, folder, &args)?;
@@ -235,14 +318,20 @@ impl Case {
         row.verdict = string(&file["verdict"]);
         let rules = strings(&file["rules"]);
         let has = |rule: &str| before != after && rules.iter().any(|r| r == rule);
-        row.shape = if has("multi-stage") {
+        row.shape = if on_alpine(after) && !on_alpine(before) {
+            "alpine"
+        } else if has("multi-stage") {
             "split"
-        } else if has("slim-base") || has("alpine-base") {
+        } else if has("slim-base") {
             "slim"
         } else {
             "refuse"
         }
         .to_owned();
+        if self.fixture {
+            self.judge_fixture(file, row);
+            return;
+        }
         let expected = &self.described.expect;
         if !expected.split('|').any(|shape| shape == row.shape) {
             row.problems
@@ -283,6 +372,46 @@ impl Case {
         }
     }
 
+    /// A fixture need not build, or answer: most hold just what their rule looks at. One
+    /// that builds must hold after its split.
+    fn judge_fixture(&self, file: &Value, row: &mut Row) {
+        let rounds = file["rounds"].as_array().cloned().unwrap_or_default();
+        if row.verdict == "before-fails" || row.verdict == "failed" {
+            let failure = string(&file["failure"]);
+            let mut lines: Vec<&str> = failure.lines().map(str::trim).collect();
+            lines.retain(|line| !line.is_empty());
+            let step = lines.first().copied().unwrap_or_default();
+            // The first line that complains tells more than the last one.
+            let why = lines.iter().skip(1).find(|line| {
+                let line = line.to_lowercase();
+                ["error", "not found", "unable", "could not", "no such"]
+                    .iter()
+                    .any(|word| line.contains(word))
+            });
+            let why = why.or(lines.get(1)).copied().unwrap_or_default();
+            let why = why.trim_start_matches("| ");
+            row.note = Some(format!("does not build as it is: {step} {why}"));
+            return;
+        }
+        let Some(last) = rounds.last() else {
+            row.problems.push("nothing is proposed".into());
+            return;
+        };
+        let bytes = &last["images"]["bytes"];
+        row.bytes = bytes[0].as_u64().zip(bytes[1].as_u64());
+        let before = strings(&last["behaviour"]["before"]).join(", ");
+        row.note = Some(format!("before and after: {before}"));
+        for round in &rounds {
+            let mends = round["mends"].as_array().into_iter().flatten();
+            row.mends.extend(mends.map(|mend| string(&mend["what"])));
+        }
+        if !["verified", "mended"].contains(&row.verdict.as_str()) {
+            for round in &rounds {
+                row.problems.extend(strings(&round["problems"]));
+            }
+        }
+    }
+
     /// What is wrong with the answer before: then nothing was proven.
     fn unanswered(&self, round: &Value) -> Option<String> {
         let behaviour = &round["behaviour"];
@@ -305,6 +434,7 @@ impl Case {
         let round = &file["rounds"][0];
         row.problems.extend(self.unanswered(round));
         let mut said = strings(&round["problems"]);
+        said.push(string(&round["behaviour"]["text_after"]));
         said.extend(strings(&round["log"]));
         let wanted = self.described.forced.clone().unwrap_or_default();
         let found = said.iter().find(|line| line.contains(&wanted));
@@ -335,6 +465,42 @@ fn docker(lab: &Lab, args: &[&str]) -> io::Result<()> {
         "docker {}: {said}",
         args.join(" ")
     )))
+}
+
+/// Whether the last stage stands on an Alpine variant.
+fn on_alpine(text: &str) -> bool {
+    let mut lines = text.lines().rev();
+    lines
+        .find(|line| line.to_lowercase().starts_with("from "))
+        .is_some_and(|line| line.contains("alpine"))
+}
+
+/// Makes the lock file that a fixture's context does without; whether it did.
+fn lock(lab: &Lab, context: &Path) -> io::Result<bool> {
+    let locks = ["package-lock.json", "npm-shrinkwrap.json"];
+    let there = |name: &&str| context.join(name).is_file();
+    if !there(&"package.json") || locks.iter().any(|name| there(name)) {
+        return Ok(false);
+    }
+    let place = format!("{}:/w", context.display());
+    let run = ["run", "--rm", "-v", &place, "-w", "/w", "node:20"];
+    let npm = ["npm", "install", "--package-lock-only", "--ignore-scripts"];
+    docker(lab, &[&run[..], &npm].concat())?;
+    Ok(true)
+}
+
+/// A fixture's text on images that the laboratory holds, and which those are, in words.
+fn on_what_there_is(text: &str) -> (String, String) {
+    for (wanted, instead) in INSTEAD {
+        let first = text
+            .lines()
+            .find(|line| line.to_lowercase().starts_with("from "));
+        if first.is_some_and(|line| line.contains(wanted)) {
+            let words = format!("on {instead} instead of {wanted}");
+            return (text.replacen(wanted, instead, 1), words);
+        }
+    }
+    (text.to_owned(), String::new())
 }
 
 fn string(value: &Value) -> String {

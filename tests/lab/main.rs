@@ -8,7 +8,7 @@
 //!
 //! A case is a build context with a Dockerfile and a `case.toml`:
 //! - `about`: what it is about;
-//! - `expect`: `split`, `slim` or `refuse`, or several with `|` between: what
+//! - `expect`: `split`, `alpine`, `slim` or `refuse`, or several with `|` between: what
 //!   is left in the end (`refuse` also allows a tag that is merely pinned);
 //! - `verdict`: what `verify` has to say, if not `verified` or `unchanged`;
 //! - `port` and `path`, or `check`, or neither: what is asked of the containers;
@@ -17,10 +17,14 @@
 //! - `forced`: what must be said of `forced.Dockerfile`, a rewrite by hand of a
 //!   case that is to be refused, which shows that the refusal is right;
 //! - `context`: a folder elsewhere in the repository, instead of the case's own;
+//! - `flags`: more flags of `dfmigrate`, such as `--prefer=alpine`;
 //! - `images`: families of the laboratory that it needs beside its name's;
 //! - `retag`: images that the laboratory does not hold, each with the one of it
 //!   that stands for it;
 //! - `fast`: it is one of those that CI has time for.
+//!
+//! After the cases, the splits of Node.js and Python among the fixtures of `multi-stage`
+//! are tried as well: those whose context is enough to build must hold.
 //!
 //! Before the cases, digests are held against other programs' and the engine's,
 //! with Debian's own registry, open and with a password (`registry.rs`; the name
@@ -130,6 +134,9 @@ fn run() -> Result<ExitCode, String> {
     let asked = asked()?;
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut cases = case::all(&root.join("fixtures/lab"))?;
+    if !asked.fast {
+        cases.extend(case::fixtures(&root.join("fixtures/rules/multi-stage"))?);
+    }
     let alone = asked.names == ["registry"];
     if alone {
         cases.clear();

@@ -61,6 +61,22 @@ fn commit(lab: &Lab) -> String {
     git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "an unknown commit".to_owned())
 }
 
+/// How much smaller it became.
+fn less(row: &Row) -> String {
+    let changed = row.bytes.filter(|(was, is)| *was > 0 && was != is);
+    changed.map_or_else(String::new, |(was, is)| {
+        format!("{:+.0} %", (is as f64 - was as f64) * 100.0 / was as f64)
+    })
+}
+
+fn failed(row: &Row) -> &'static str {
+    if row.problems.is_empty() {
+        ""
+    } else {
+        " (failed)"
+    }
+}
+
 /// The page: what is done of so many cases, by their order.
 pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -> String {
     let rows: Vec<&Row> = rows.values().collect();
@@ -86,7 +102,7 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
          {} of {of} cases{took}. The base images are the container laboratory's stand-ins for the\n\
          official ones, so the figures are of the right size and not the real ones to the byte.\n\n\
          A case is built before and after by `dfmigrate verify --run --repair=3`; sizes are on disk.\n\
-         *Left* is what is left in the end: a split, a slim base, or nothing but a pinned tag.\n\n\
+         *Left* is what is left in the end: a split, a slim or Alpine base, or nothing but a pinned tag.\n\n\
          | case | what it is about | left | verdict | before MB | after MB | | mended with | s |\n\
          |---|---|---|---|--:|--:|--:|---|--:|\n",
         env!("CARGO_PKG_VERSION"),
@@ -94,17 +110,10 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
         builder.unwrap_or("no builder"),
         rows.len(),
     );
+    let (tried, rows): (Vec<&Row>, Vec<&Row>) = rows.into_iter().partition(|row| row.fixture);
     for row in &rows {
         let (was, is) = sizes(row);
-        let less = row
-            .bytes
-            .filter(|(was, is)| *was > 0 && was != is)
-            .map(|(was, is)| format!("{:+.0} %", (is as f64 - was as f64) * 100.0 / was as f64));
-        let result = if row.problems.is_empty() {
-            ""
-        } else {
-            " (failed)"
-        };
+        let (less, result) = (less(row), failed(row));
         let _ = writeln!(
             out,
             "| {} | {} | {} | {}{result} | {was} | {is} | {} | {} | {} |",
@@ -112,7 +121,7 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
             cell(&row.about),
             row.shape,
             row.verdict,
-            less.unwrap_or_default(),
+            less,
             cell(&row.mends.join(", ")),
             row.took.as_secs(),
         );
@@ -123,12 +132,39 @@ pub fn page(rows: &BTreeMap<usize, Row>, of: usize, lab: &Lab, took: Duration) -
         .collect();
     if !forced.is_empty() {
         out.push_str(
-            "\n## Refusals that are right\n\nThe split that is refused, made by hand (`forced.Dockerfile`), breaks:\n\n\
+            "\n## Refusals that are right\n\nWhat is refused, made by hand (`forced.Dockerfile`), breaks:\n\n\
              | case | how it breaks |\n|---|---|\n",
         );
         for (row, how) in forced {
             let how: String = how.chars().take(160).collect();
             let _ = writeln!(out, "| {} | {} |", row.name, cell(&how));
+        }
+    }
+    if !tried.is_empty() {
+        let built = tried.iter().filter(|row| row.bytes.is_some()).count();
+        let _ = write!(
+            out,
+            "\n## Fixtures of the rule\n\nThe splits of Node.js and Python among the fixtures of `multi-stage`, which are made to be\n\
+             read by the rule: {built} of {} have all that a build needs.\n\n\
+             | fixture | verdict | before MB | after MB | | what | s |\n|---|---|--:|--:|--:|---|--:|\n",
+            tried.len()
+        );
+        for row in &tried {
+            let (was, is) = sizes(row);
+            let mut what: Vec<String> = vec![row.about.clone()];
+            what.extend(row.note.iter().map(|note| note.chars().take(200).collect()));
+            what.extend(row.mends.iter().map(|mend| format!("mended with {mend}")));
+            what.retain(|part: &String| !part.is_empty());
+            let _ = writeln!(
+                out,
+                "| {} | {}{} | {was} | {is} | {} | {} | {} |",
+                row.name.trim_start_matches("multi-stage/"),
+                row.verdict,
+                failed(row),
+                less(row),
+                cell(&what.join("; ")),
+                row.took.as_secs(),
+            );
         }
     }
     out
