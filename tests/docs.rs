@@ -99,9 +99,12 @@ fn every_command_runs() {
     let mut ran = 0;
     for (place, command) in &commands {
         // The project's own commands build it and run this test.
-        if ["cargo ", "./test"]
-            .iter()
-            .any(|own| command.starts_with(own))
+        let own = ["cargo ", "./test"];
+        // tests/packaging.rs runs each of these of that page.
+        let packaging = ["packaging/", "npm ", "python3 "];
+        let installs = place.starts_with("docs/install.md:");
+        if own.iter().any(|own| command.starts_with(own))
+            || installs && packaging.iter().any(|it| command.starts_with(it))
         {
             continue;
         }
