@@ -165,7 +165,6 @@ fn a_file_in_the_tree_restricts_and_never_widens() {
         "credentials = \"x\"\n",
         "cache-dir = \"/etc\"\n",
         "output = \"/etc/passwd\"\n",
-        "extend = \"../../other.toml\"\n",
         "follow-symlinks = true\n",
         "online = true\n",
     ] {
@@ -447,6 +446,134 @@ fn what_is_wrong_is_said_with_its_place_and_what_may_be_meant() {
     let ran = world.run(&["--config", "missing.toml"]);
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("no such file"), "{}", ran.err);
+}
+
+#[test]
+fn a_file_extends_another_one() {
+    let shared = [
+        ("Dockerfile", BOTH),
+        ("old/Dockerfile", BOTH),
+        ("a/b/Dockerfile", BOTH),
+        (
+            "shared/strict.toml",
+            "ignore = [\"slim-base\"]\nexclude = [\"old/\"]\n",
+        ),
+        ("dfmigrate.toml", "extend = \"shared/strict.toml\"\n"),
+        (
+            "a/dfmigrate.toml",
+            "extend = \"../shared/strict.toml\"\nignore = [\"pin-codename\"]\n",
+        ),
+    ];
+    let world = World::new(&shared);
+    let pins: &[&str] = &["pin-codename", "pin-codename"];
+    // Both add up, and patterns are those of the folder that extends.
+    let expected = rows(&[("Dockerfile", pins), ("a/b/Dockerfile", &[])]);
+    assert_eq!(world.chosen(&[]), expected);
+    let shown = world.run(&["--show-settings", "Dockerfile"]).out;
+    let [first, second] =
+        ["shared/strict.toml\n", "/dfmigrate.toml\n"].map(|name| shown.find(name));
+    assert!(first.is_some() && first < second, "{shown}");
+    // In the user's own settings the file that extends has the last word.
+    let own = [
+        ("Dockerfile", BOTH),
+        (
+            "~/all.toml",
+            "grade = \"safe\"\njobs = 3\nselect = [\"slim-base\"]\n",
+        ),
+        (OWN, "extend = \"../../all.toml\"\ngrade = \"review\"\n"),
+    ];
+    let world = World::new(&own);
+    assert_eq!(world.chosen(&[]), rows(&[("Dockerfile", &["slim-base"])]));
+    let shown = world.run(&["--show-settings"]).out;
+    assert!(
+        shown.contains("grade = \"review\"\n") && shown.contains("jobs = 3\n"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_cannot_be_extended_is_said_where_it_stands() {
+    let long: Vec<(String, String)> = (0..40)
+        .map(|n| {
+            (
+                format!("s/{n}.toml"),
+                format!("extend = \"{}.toml\"\n", n + 1),
+            )
+        })
+        .collect();
+    let chain: Vec<(&str, &str)> = long
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .chain([("dfmigrate.toml", "extend = \"s/0.toml\"\n")])
+        .collect();
+    let outside = "~/secret.toml";
+    for (files, place, said) in [
+        (
+            &[("dfmigrate.toml", "# x\nextend = \"missing.toml\"\n")][..],
+            "/dfmigrate.toml:2:10: ",
+            "there is no settings file ",
+        ),
+        (
+            &[("dfmigrate.toml", "extend = \"dfmigrate.toml\"\n")],
+            "/dfmigrate.toml:1:10: ",
+            "the file would extend itself: ",
+        ),
+        (
+            &[
+                ("dfmigrate.toml", "extend = \"a.toml\"\n"),
+                (
+                    "a.toml",
+                    "grade = \"safe\"\nextend = \"./dfmigrate.toml\"\n",
+                ),
+            ],
+            "/a.toml:2:10: ",
+            "/dfmigrate.toml extends ",
+        ),
+        (&chain, "/s/14.toml:1:10: ", "at most 16 settings files"),
+        (
+            &[
+                ("dfmigrate.toml", "extend = \"a.toml\"\n"),
+                ("a.toml", "jobs = 3\n"),
+            ],
+            "/a.toml:1:8: ",
+            "only in your own settings",
+        ),
+        (
+            &[("dfmigrate.toml", "extend = \".\"\n")],
+            "dfmigrate: ",
+            "can't be used",
+        ),
+    ] {
+        let all = [&[("Dockerfile", BOTH)], files].concat();
+        let ran = World::new(&all).run(&["--apply", "--allow-dirty"]);
+        assert_eq!(ran.code, 4, "{files:?}: {}", ran.err);
+        assert!(
+            ran.err.contains(place) && ran.err.contains(said),
+            "{files:?}: {}",
+            ran.err
+        );
+    }
+    // Nothing outside of the tree is read, however it is named.
+    let world = World::new(&[("Dockerfile", BOTH), (outside, "token = \"s3cr3t\"\n")]);
+    let secret = world.home.path().join("secret.toml");
+    let link = world.tree.path().join("link.toml");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    for name in [&*secret.display().to_string(), "link.toml"] {
+        let text = format!("extend = {name:?}\n");
+        std::fs::write(world.tree.path().join("dfmigrate.toml"), text).unwrap();
+        let ran = world.run(&[]);
+        assert_eq!(ran.code, 4, "{}", ran.err);
+        assert!(ran.err.contains("lies outside of "), "{}", ran.err);
+        assert!(!ran.err.contains("s3cr3t"), "{}", ran.err);
+    }
+    // The user's own file may extend any.
+    let own = format!("extend = {:?}\n", secret.display().to_string());
+    let world = World::new(&[("Dockerfile", BOTH), (OWN, &own)]);
+    std::fs::write(&secret, "ignore = [\"slim-base\"]\n").unwrap();
+    assert_eq!(
+        world.chosen(&[]),
+        rows(&[("Dockerfile", &["pin-codename", "pin-codename"])])
+    );
 }
 
 #[test]

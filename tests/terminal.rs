@@ -48,6 +48,7 @@ fn terminal(folder: &Path, columns: u16, args: &str) -> Session {
     command
         .env("HOME", folder)
         .env_remove("NO_COLOR")
+        .env("DFMIGRATE_PAGER", "cat")
         .env("TERM", "xterm");
     let mut session = Session::spawn(command).unwrap();
     drop(unsized_yet);
@@ -187,7 +188,7 @@ fn colours_are_for_terminals_that_have_them() {
             .env_remove("NO_COLOR")
             // Logs of CI take colours, whatever the terminal is called.
             .env_remove("CI");
-        command.env("TERM", "xterm");
+        command.env("TERM", "xterm").env("DFMIGRATE_PAGER", "");
         let mut session = Session::spawn(command).unwrap();
         session.set_expect_timeout(Some(Duration::from_secs(60)));
         let seen = session.expect(Eof).unwrap();
@@ -206,6 +207,109 @@ fn colours_are_for_terminals_that_have_them() {
             .0
             .contains("\u{1b}[")
     );
+}
+
+/// What a terminal shows when a line of the shell is run at it, and how that
+/// ended.
+fn at_a_terminal(folder: &Path, line: &str) -> String {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{line}; echo ended with $?")]);
+    command.current_dir(folder).env("HOME", folder);
+    for name in ["NO_COLOR", "CI", "PAGER", "DFMIGRATE_PAGER", "LESS"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm");
+    let mut session = Session::spawn(command).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(60)));
+    let seen = session.expect(Eof).unwrap();
+    String::from_utf8_lossy(seen.as_bytes()).into_owned()
+}
+
+#[test]
+fn a_pager_shows_what_is_long_at_a_terminal() {
+    let tree = tree(&["Dockerfile"]);
+    let pager = "sed 's/^/PAGED /'";
+    for (line, paged) in [
+        (format!("DFMIGRATE_PAGER=\"{pager}\" '{BIN}'"), true),
+        (format!("PAGER=\"{pager}\" '{BIN}'"), true),
+        (
+            format!("PAGER=\"{pager}\" '{BIN}' --output-format concise"),
+            true,
+        ),
+        (format!("PAGER=\"{pager}\" '{BIN}' --diff"), true),
+        (format!("PAGER=\"{pager}\" '{BIN}' rules"), true),
+        (format!("PAGER=\"{pager}\" '{BIN}' explain slim-base"), true),
+        (format!("PAGER=\"{pager}\" '{BIN}' images"), true),
+        (format!("PAGER=\"{pager}\" DFMIGRATE_PAGER= '{BIN}'"), false),
+        (
+            format!("PAGER=\"{pager}\" DFMIGRATE_PAGER=cat '{BIN}'"),
+            false,
+        ),
+        (format!("PAGER=\"{pager}\" '{BIN}' --no-pager"), false),
+        (format!("PAGER=\"{pager}\" '{BIN}' rules --no-pager"), false),
+        (format!("PAGER=\"{pager}\" TERM=dumb '{BIN}'"), false),
+        (format!("PAGER=\"{pager}\" '{BIN}' --check"), false),
+        (
+            format!("PAGER=\"{pager}\" '{BIN}' --output-format json"),
+            false,
+        ),
+        (format!("PAGER=\"{pager}\" '{BIN}' catalog node:20"), false),
+        (format!("PAGER=\"{pager}\" '{BIN}' | cat"), false),
+        (format!("PAGER=\"{pager}\" '{BIN}' > out; cat out"), false),
+    ] {
+        let shown = at_a_terminal(tree.path(), &line);
+        assert_eq!(shown.contains("PAGED "), paged, "{line}: {shown}");
+        let code = if line.ends_with("--check") { 1 } else { 0 };
+        assert!(
+            shown.contains(&format!("ended with {code}")),
+            "{line}: {shown}"
+        );
+        assert!(shown.matches('\n').count() > 1, "{line}: {shown}");
+    }
+    // It gets the terminal's colours and width, and every byte.
+    let line = format!("stty cols 40; PAGER='cat > paged' '{BIN}'; cat paged");
+    let paged = at_a_terminal(tree.path(), &line);
+    let plain = at_a_terminal(tree.path(), &format!("stty cols 40; '{BIN}' --no-pager"));
+    assert!(
+        plain.contains("\u{1b}[") && plain.contains("+FROM"),
+        "{plain}"
+    );
+    assert_eq!(
+        paged.replace("ended with 0", ""),
+        plain.replace("ended with 0", "")
+    );
+    // What is written does not hang on who reads.
+    let line = format!("PAGER='head -c 1' '{BIN}' --apply --allow-dirty");
+    at_a_terminal(tree.path(), &line);
+    let now = std::fs::read_to_string(tree.path().join("Dockerfile")).unwrap();
+    assert_eq!(now, with(&[PIN, SLIM]));
+}
+
+#[test]
+fn a_pager_may_end_early_or_not_be_there() {
+    let names: Vec<String> = (0..300).map(|n| format!("{n}/Dockerfile")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let tree = tree(&names);
+    let shown = at_a_terminal(tree.path(), &format!("PAGER='head -n 1' '{BIN}'"));
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(shown.contains("ended with 0"), "{shown}");
+    let shown = at_a_terminal(tree.path(), &format!("PAGER=/nonexistent/less '{BIN}'"));
+    assert!(
+        shown.contains("the pager \"/nonexistent/less\" can't be started"),
+        "{shown}"
+    );
+    assert!(shown.contains("--no-pager"), "{shown}");
+    // `less` is told to leave a short text on the screen and quit.
+    let less = Command::new("less").arg("--version").output();
+    if less.is_ok_and(|output| output.status.success()) {
+        let shown = at_a_terminal(tree.path(), &format!("stty rows 50; '{BIN}' 7"));
+        assert!(shown.contains("1 file: 1 would change"), "{shown}");
+        assert!(
+            shown.contains("\u{1b}[") && !shown.contains("ESC["),
+            "{shown}"
+        );
+        assert!(shown.contains("ended with 0"), "{shown}");
+    }
 }
 
 #[test]

@@ -457,6 +457,23 @@ fn a_section_for_a_pull_request_says_verdict_and_size() {
 }
 
 #[test]
+fn the_page_draws_what_was_measured() {
+    let bench = Bench::new();
+    let (code, out, err) = bench.run(&["--output-format", "json"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    bench.put("measured.json", out.as_bytes());
+    let page = Command::new(env!("CARGO_BIN_EXE_dfmigrate"))
+        .args(["Dockerfile", "--output-format", "html", "--measured"])
+        .arg(bench.at("measured.json"))
+        .current_dir(bench.at("work"))
+        .output()
+        .expect("it runs");
+    let page = String::from_utf8(page.stdout).expect("text");
+    assert!(page.contains("0.5 → 0.0 MB (-100 %), verified"), "{page}");
+    assert!(page.contains("built with docker 99.1"), "{page}");
+}
+
+#[test]
 fn read_only_files_are_written_only_when_that_is_asked() {
     let bench = Bench::new();
     let file = bench.at("work/Dockerfile");

@@ -16,6 +16,7 @@ mod render;
 mod review;
 mod safe;
 mod sarif;
+mod sizes;
 mod stream;
 mod text;
 
@@ -30,6 +31,7 @@ pub use proof::{LeftOut, Proof, Repair};
 pub use render::{FileReport, Format, Mode, Outcome, Renderer, Run, renderer};
 pub use review::{Counts, Width, review, review_rewrite};
 pub use safe::{one_line, visible};
+pub use sizes::{Measured, MeasuredFile, MeasuredLayer};
 pub use stream::{stream_line, stream_schema};
 
 use anstyle::{AnsiColor, Style};

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::diff::html_diff;
 use super::html::escape;
+use super::sizes::{self, Size};
 use super::{Counts, FileReport, Mode, Outcome, Proof, Renderer, Row, Run, inventory, one_line};
 use crate::facts::NoTrust;
 use crate::model::Model;
@@ -238,6 +239,26 @@ impl Renderer for Page {
         if let Some(proof) = file.proof {
             body.insert_str(0, &proved(proof));
         }
+        let mut size = String::new();
+        let titles = plan.chosen.iter().map(|it| it.title.as_str());
+        match self.run.measured.of(file.shown, titles) {
+            Size::Unknown => {}
+            Size::Proven(measured) => {
+                size = format!(
+                    " <span class=\"badge safe\">{}, verified</span>",
+                    sizes::change(measured.bytes)
+                );
+                sizes::details(&mut body, measured);
+            }
+            Size::Other(measured) => {
+                let _ = writeln!(
+                    body,
+                    "<p class=\"note\">The builds that were measured ({}) were of something else: {}</p>",
+                    text(&measured.verdict),
+                    text(&measured.rewrites.join("; "))
+                );
+            }
+        }
         if body.is_empty() {
             return format!(
                 "<article data-kind=\"{kind}\"><p><code>{path}</code> <span class=\"badge\">nothing to do</span></p></article>\n"
@@ -245,7 +266,7 @@ impl Renderer for Page {
             .into_bytes();
         }
         format!(
-            "<article data-kind=\"{kind}\"><details><summary><code>{path}</code> <span class=\"badge {kind}\">{what}</span></summary>\n{body}</details></article>\n"
+            "<article data-kind=\"{kind}\"><details><summary><code>{path}</code> <span class=\"badge {kind}\">{what}</span>{size}</summary>\n{body}</details></article>\n"
         )
         .into_bytes()
     }
@@ -296,7 +317,10 @@ impl Renderer for Page {
         chart(&mut out, "… by end of life", &by(&life));
         out.push_str("</div>\n");
         // Sizes are measured, never guessed.
-        out.push_str("<p class=\"note\">How much smaller an image becomes is known once both were built: <code>dfmigrate verify</code> does, and says.</p>\n");
+        if self.run.measured.files.is_empty() {
+            out.push_str("<p class=\"note\">How much smaller an image becomes is known once both were built: <code>dfmigrate verify --output-format json</code> does, and <code>--measured</code> has its figures drawn here.</p>\n");
+        }
+        sizes::summary(&mut out, &self.run.measured);
         inventory_table(&mut out, &images);
         out.push_str("</section>\n</main>\n<script>");
         out.push_str(SCRIPT);

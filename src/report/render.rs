@@ -65,6 +65,8 @@ pub struct Run {
     pub terminal: bool,
     /// How wide it is.
     pub width: super::Width,
+    /// What builds of the files showed, where that is known.
+    pub measured: super::Measured,
 }
 
 /// What came of one file.

@@ -19,6 +19,10 @@ use crate::rules::{self, Prefer, Safety};
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 #[schemars(title = "dfmigrate settings")]
 pub(super) struct File {
+    /// Another settings file, relative to the folder of this one, that this one
+    /// adds to. In a tree: one of the same tree.
+    #[schemars(with = "Option<String>")]
+    pub(super) extend: Option<Spanned<String>>,
     /// The lowest grade that is shown as a change and written.
     #[schemars(with = "Option<Grade>")]
     pub(super) grade: Option<Spanned<Grade>>,
@@ -31,11 +35,13 @@ pub(super) struct File {
     #[schemars(with = "Vec<String>")]
     pub(super) ignore: Vec<Spanned<String>>,
     /// Only files that match one of these patterns are looked at; written as in
-    /// `.gitignore`, relative to the folder of this file.
+    /// `.gitignore`, relative to the folder of this file, or of the one that
+    /// extends it.
     #[schemars(with = "Vec<String>")]
     pub(super) include: Vec<Spanned<String>>,
     /// Files that match one of these patterns are not looked at; written as in
-    /// `.gitignore`, relative to the folder of this file.
+    /// `.gitignore`, relative to the folder of this file, or of the one that
+    /// extends it.
     #[schemars(with = "Vec<String>")]
     pub(super) exclude: Vec<Spanned<String>>,
     /// What holds for some images only.

@@ -30,6 +30,9 @@ pub const NAMES: [&str; 2] = ["dfmigrate.toml", ".dfmigrate.toml"];
 /// The most bytes of a settings file.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// The most settings files that extend one another.
+const MAX_CHAIN: usize = 16;
+
 /// Patterns of a file, relative to its folder.
 #[derive(Clone, Debug)]
 struct Patterns {
@@ -130,6 +133,52 @@ enum Author {
     Tree,
 }
 
+/// A settings file with those that it extends, while they are read.
+struct Reading<'a> {
+    author: Author,
+    /// Nothing outside of it is read, for a file of a tree.
+    root: Option<&'a Path>,
+    /// The folder of the first one, which patterns of all are relative to.
+    folder: &'a Path,
+    /// The real paths of those that are being read, the first one first.
+    chain: Vec<PathBuf>,
+}
+
+impl Reading<'_> {
+    /// The real path of the file that the last one extends, or what is wrong
+    /// with it.
+    fn extended(&self, from: &Path, written: &str) -> Result<PathBuf, String> {
+        let path = from.parent().unwrap_or(Path::new("/")).join(written);
+        let real = path.canonicalize().map_err(|error| {
+            let shown = path.display();
+            match error.kind() {
+                std::io::ErrorKind::NotFound => format!("there is no settings file {shown}"),
+                _ => format!("{shown} can't be read: {error}"),
+            }
+        })?;
+        if let Some(root) = self.root.filter(|root| !real.starts_with(root)) {
+            return Err(format!(
+                "lies outside of {}: settings of a tree extend only files of that tree",
+                root.display()
+            ));
+        }
+        if let Some(at) = self.chain.iter().position(|path| *path == real) {
+            let circle = self.chain[at..].iter().chain([&real]);
+            let circle: Vec<String> = circle.map(|path| path.display().to_string()).collect();
+            return Err(format!(
+                "the file would extend itself: {}",
+                circle.join(" extends ")
+            ));
+        }
+        if self.chain.len() >= MAX_CHAIN {
+            return Err(format!(
+                "at most {MAX_CHAIN} settings files may extend one another"
+            ));
+        }
+        Ok(real)
+    }
+}
+
 impl Settings {
     /// Whether a file found in a folder, by its absolute path, is looked at.
     #[must_use]
@@ -157,11 +206,37 @@ impl Settings {
             .extend(other.into_iter().map(str::to_owned));
     }
 
-    /// Takes the settings of a file in.
-    fn take(mut self, path: &Path, author: Author) -> Result<Self, SettingsError> {
+    /// Takes the settings of a file in, and before them those that it extends:
+    /// within `root`, where one is given.
+    fn take(self, path: &Path, author: Author, root: Option<&Path>) -> Result<Self, SettingsError> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        self.take_one(
+            path,
+            &mut Reading {
+                author,
+                root,
+                folder,
+                chain: Vec::new(),
+            },
+        )
+    }
+
+    fn take_one(mut self, path: &Path, reading: &mut Reading) -> Result<Self, SettingsError> {
+        let author = reading.author;
         let shown = path.display().to_string();
         let mut parsed = Parsed::of(shown.clone(), read(path, author)?)?;
         let file = std::mem::take(&mut parsed.file);
+        let real = path.canonicalize();
+        reading.chain.push(real.unwrap_or_else(|_| path.to_owned()));
+        if let Some(extend) = &file.extend {
+            match reading.extended(path, extend.get_ref()) {
+                Ok(other) => self = self.take_one(&other, reading)?,
+                Err(why) => {
+                    parsed.fault(Some(extend.span()), why);
+                    parsed.done()?;
+                }
+            }
+        }
         if let Some(grade) = &file.grade {
             let grade = Safety::from(*grade.get_ref());
             self.options.grade = match author {
@@ -215,7 +290,7 @@ impl Settings {
             (&file.include, &mut self.include),
             (&file.exclude, &mut self.exclude),
         ] {
-            let mut builder = GitignoreBuilder::new(folder);
+            let mut builder = GitignoreBuilder::new(reading.folder);
             for pattern in list {
                 if let Err(error) = builder.add_line(None, pattern.get_ref()) {
                     parsed.fault(Some(pattern.span()), error.to_string());
@@ -313,13 +388,16 @@ impl Settings {
 
     /// What only the user's own file may say.
     fn take_own(&mut self, file: &file::File, folder: &Path, parsed: &mut Parsed) {
-        self.jobs = file.jobs.as_ref().map(|jobs| *jobs.get_ref());
-        let templates = file.templates.as_ref();
-        self.templates = templates.map(|path| folder.join(path.get_ref()));
-        self.compare = file
-            .verify
-            .as_ref()
-            .and_then(|verify| verify.get_ref().compare.clone());
+        // What it does not say stays as the file says that it extends.
+        if let Some(jobs) = &file.jobs {
+            self.jobs = Some(*jobs.get_ref());
+        }
+        if let Some(path) = &file.templates {
+            self.templates = Some(folder.join(path.get_ref()));
+        }
+        if let Some(verify) = &file.verify {
+            self.compare.clone_from(&verify.get_ref().compare);
+        }
         let Some(registries) = &file.registries else {
             return;
         };
@@ -536,7 +614,7 @@ impl Resolver {
         };
         let here = std::env::current_dir().unwrap_or_default();
         if let Some(path) = own {
-            base = base.take(&here.join(path), Author::User)?;
+            base = base.take(&here.join(path), Author::User, None)?;
         }
         for (name, ids) in [("--select", &flags.select), ("--ignore", &flags.ignore)] {
             for id in ids {
@@ -626,7 +704,7 @@ impl Resolver {
             .find(|path| path.symlink_metadata().is_ok());
         let answer = match (file, folder.parent()) {
             (Some(file), _) => Settings::clone(&self.base)
-                .take(&file, Author::Tree)
+                .take(&file, Author::Tree, Some(top))
                 .map(Arc::new)
                 .map_err(Arc::new),
             (None, Some(parent)) if folder != top && folder.starts_with(top) => {

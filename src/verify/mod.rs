@@ -17,6 +17,7 @@ pub mod behaviour;
 pub mod builder;
 pub mod closure;
 pub mod config;
+pub mod document;
 pub mod failure;
 mod images;
 mod ladder;

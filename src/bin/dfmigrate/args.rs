@@ -88,6 +88,10 @@ pub struct Args {
     #[arg(long)]
     pub show_settings: bool,
 
+    /// With --output-format html: draw the sizes that `verify --output-format json` wrote there
+    #[arg(long, value_name = "FILE")]
+    pub measured: Option<PathBuf>,
+
     /// With --apply or --interactive: also files with changes that are not committed to git
     #[arg(long, requires = "writes")]
     pub allow_dirty: bool,
@@ -128,8 +132,32 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
     pub color: Color,
 
+    /// Don't show what is long by $DFMIGRATE_PAGER, $PAGER or `less`
+    #[arg(long, global = true)]
+    pub no_pager: bool,
+
     #[command(flatten)]
     pub registries: Registries,
+}
+
+impl Args {
+    /// Whether what it prints is for a person to read, and may be long. What is
+    /// written or built must not hang on a reader who has seen enough.
+    pub fn is_paged(&self) -> bool {
+        let read = match &self.command {
+            None => {
+                let format = self.output_format;
+                let shown = [None, Some(OutputFormat::Full), Some(OutputFormat::Concise)];
+                let writes = self.apply || self.interactive || self.verified;
+                !writes && !self.check && shown.contains(&format)
+            }
+            Some(Command::Explain(explain)) => !explain.json,
+            Some(Command::Images(images)) => images.output_format == ImagesFormat::Table,
+            Some(Command::Rules) => true,
+            Some(_) => false,
+        };
+        read && !self.no_pager
+    }
 }
 
 #[derive(ClapArgs, Debug, Default)]

@@ -3,12 +3,14 @@
 
 mod args;
 mod commands;
+mod pager;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Args, Command};
+use pager::Screen;
 
 /// Exit codes, as `--help` says them.
 pub mod exit {
@@ -27,9 +29,13 @@ pub mod exit {
 fn main() -> ExitCode {
     let args = Args::parse();
     args.color.choice().write_global();
+    let screen = match args.is_paged() {
+        true => Screen::paged(),
+        false => Screen::plain(),
+    };
     let result = match &args.command {
         None if args.verified => commands::verified::run(&args),
-        None => commands::review::run(&args),
+        None => commands::review::run(&args, &screen),
         Some(Command::Inspect(inspect)) => commands::inspect::run(inspect),
         Some(Command::Catalog(catalog)) => commands::catalog::run(catalog),
         Some(Command::Generate { what }) => commands::generate::run(what),
@@ -40,6 +46,8 @@ fn main() -> ExitCode {
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain(explain)) => commands::explain::run(explain),
     };
+    // What it shows comes before what is said of errors.
+    drop(screen);
     match result {
         Ok(_) if args.exit_zero => ExitCode::from(exit::DONE),
         Ok(code) => ExitCode::from(code),

@@ -6,6 +6,7 @@ use super::{Outcome, Shape, Subject, listed, short};
 use crate::catalog::libraries;
 use crate::facts::Known;
 use crate::model::effects::{Effect, SITE_PACKAGES, What};
+use crate::model::locks::{self, Format};
 
 /// Packages that also install data below `/usr/local/share` and `/usr/local/etc`.
 const WITH_DATA: [&str; 8] = [
@@ -174,13 +175,6 @@ fn toml_file(subject: &Subject<'_, '_>, path: &str) -> Option<toml::Table> {
     subject.cx.files.text(&context).yes()?.parse().ok()
 }
 
-fn locked(subject: &Subject<'_, '_>, path: &str) -> Option<Vec<String>> {
-    let lock = toml_file(subject, path)?;
-    let packages = lock.get("package")?.as_array()?;
-    let names = packages.iter().filter_map(|p| p.get("name")?.as_str());
-    Some(names.map(normal).collect())
-}
-
 fn directory(effect: &Effect) -> String {
     effect
         .writes
@@ -237,28 +231,28 @@ fn project(
         .find(|s| s.instruction == effect.instruction);
     let dir = step.and_then(|s| s.workdir.clone()).unwrap_or_default();
     let file = |name: &str| format!("{}/{name}", dir.trim_end_matches('/'));
-    let found = match tool {
-        "poetry" => locked(subject, &file("poetry.lock")),
-        "uv" => locked(subject, &file("uv.lock")),
-        "pdm" => locked(subject, &file("pdm.lock")),
-        _ => {
-            let context = subject.ledger.copied.context_path(&file("Pipfile.lock"));
-            let text = context.and_then(|c| subject.cx.files.text(&c).yes());
-            let lock = text.and_then(|t| serde_json::from_str::<serde_json::Value>(&t).ok());
-            lock.and_then(|lock| {
-                let map = lock["default"].as_object()?;
-                Some(map.keys().map(|name| normal(name)).collect())
-            })
-        }
+    let name = match tool {
+        "poetry" => "poetry.lock",
+        "uv" => "uv.lock",
+        "pdm" => "pdm.lock",
+        _ => "Pipfile.lock",
     };
-    match found {
-        Some(found) => names.extend(found),
-        None => unread.push(file(match tool {
-            "poetry" => "poetry.lock",
-            "uv" => "uv.lock",
-            "pdm" => "pdm.lock",
-            _ => "Pipfile.lock",
-        })),
+    let read = |text: &str| match tool {
+        "poetry" => locks::poetry(text),
+        "uv" => locks::uv(text),
+        "pdm" => locks::pdm(text),
+        _ => locks::pipfile(text),
+    };
+    let context = subject.ledger.copied.context_path(&file(name));
+    let text = context.and_then(|context| subject.cx.files.text(&context).yes());
+    match text.and_then(|text| read(&text).ok()) {
+        // pipenv alone leaves the packages of development out by itself.
+        Some(lock) => {
+            let wanted = lock.packages.iter();
+            let wanted = wanted.filter(|it| !it.dev || lock.format != Format::Pipfile);
+            names.extend(wanted.map(|it| normal(&it.name)));
+        }
+        None => unread.push(file(name)),
     }
     if tool == "uv" || tool == "pdm" {
         own_interpreter(subject, effect, &file, minor)?;

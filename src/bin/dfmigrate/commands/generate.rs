@@ -14,7 +14,7 @@ pub fn run(what: &Generate) -> anyhow::Result<u8> {
         Generate::ReportSchema { stream: true, .. } => report::stream_schema(),
         Generate::ReportSchema { lines: false, .. } => report::report_schema(),
         Generate::ReportSchema { lines: true, .. } => report::report_line_schema(),
-        Generate::VerifySchema => dfmigrate::verify::report::schema(),
+        Generate::VerifySchema => dfmigrate::verify::document::schema(),
         Generate::ConfigSchema => settings::schema(),
         Generate::Rules => rules_page(),
         Generate::Completions { shell } => completions(*shell),

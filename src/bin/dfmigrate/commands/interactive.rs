@@ -18,6 +18,7 @@ use super::review::{Change, write_all};
 use super::settings;
 use crate::args::Args;
 use crate::exit;
+use crate::pager::Screen;
 
 const HELP: &str = "\
 y - make this change
@@ -191,7 +192,7 @@ fn ways<'a>(plan: &'a Plan, chosen: &'a Rewrite) -> Vec<&'a Rewrite> {
 fn show(shown: &str, plan: &Plan, rewrite: &Rewrite) {
     let before = plan.before.source();
     let after = rewrite.edits.apply(before);
-    let width = super::review::width();
+    let width = Screen::plain().width;
     anstream::println!(
         "{}{}",
         review_rewrite(shown, plan, rewrite, width),

@@ -1,7 +1,7 @@
 //! The review, and `--apply`, `--diff` and `--check`: one plan, many renderings.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,16 +14,18 @@ use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{self, Plan};
 use dfmigrate::registry::Ahead;
 use dfmigrate::report::{
-    self, Counts, FileReport, Format, Mode, PatchName, Proof, Renderer, Run, one_line,
+    self, Counts, FileReport, Format, Measured, Mode, PatchName, Proof, Renderer, Run, one_line,
     syntax_errors,
 };
 use dfmigrate::settings::{Resolver, SettingsError};
+use dfmigrate::verify::document;
 use rayon::prelude::*;
 
 use super::network::Network;
 use super::patch_paths;
 use crate::args::Args;
 use crate::exit;
+use crate::pager::Screen;
 
 /// Files are worked on in batches of so many, so that memory stays bounded and
 /// the output in order.
@@ -61,7 +63,7 @@ pub(super) fn prepare(args: &Args) -> anyhow::Result<(Resolver, Network)> {
     Ok((resolver, network))
 }
 
-pub fn run(args: &Args) -> anyhow::Result<u8> {
+pub fn run(args: &Args, screen: &Screen) -> anyhow::Result<u8> {
     let (resolver, network) = prepare(args)?;
     if args.show_settings {
         return super::settings::show(args, &resolver);
@@ -71,7 +73,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
             "--online --locked compares what registries say with the lock file: leave out --apply, or --online"
         );
     }
-    let mut renderer = renderer(args, resolver.base().options.today);
+    let mut renderer = renderer(args, screen, resolver.base().options.today)?;
     if args.paths.iter().any(|path| path == Path::new("-")) {
         return standard_input(args, &resolver, &network, renderer.as_mut());
     }
@@ -117,7 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     // Settings that can't be used are said once, for all files below.
     let mut quarrels = BTreeSet::new();
     for batch in found.sources.chunks(BATCH) {
-        network.ahead(args.quiet, |ahead| {
+        network.ahead(args.quiet || screen.is_paged(), |ahead| {
             batch
                 .par_iter()
                 .for_each(|source| look(source, &resolver, ahead));
@@ -195,12 +197,23 @@ pub(super) fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
 }
 
 /// The renderer that the arguments ask for.
-pub(super) fn renderer(args: &Args, today: Date) -> Box<dyn Renderer> {
+pub(super) fn renderer(
+    args: &Args,
+    screen: &Screen,
+    today: Date,
+) -> anyhow::Result<Box<dyn Renderer>> {
     let format = match args.output_format {
         Some(format) => format.format(),
         None if args.diff => Format::Diff,
         None if args.check => Format::Names,
         None => Format::Full,
+    };
+    let measured = match &args.measured {
+        None => Measured::default(),
+        Some(_) if format != Format::Html => {
+            bail!("--measured has sizes drawn in a page: it needs --output-format html")
+        }
+        Some(path) => measured(path)?,
     };
     let source = dfmigrate::catalog::source();
     let run = Run {
@@ -216,16 +229,18 @@ pub(super) fn renderer(args: &Args, today: Date) -> Box<dyn Renderer> {
         },
         all: args.verbose,
         quiet: args.quiet,
-        terminal: std::io::stdout().is_terminal(),
-        width: width(),
+        terminal: screen.terminal,
+        width: screen.width,
+        measured,
     };
-    report::renderer(format, run)
+    Ok(report::renderer(format, run))
 }
 
-/// How wide the terminal is, where standard output is one.
-pub fn width() -> report::Width {
-    let size = terminal_size::terminal_size_of(std::io::stdout());
-    size.map(|(width, _)| usize::from(width.0))
+/// What an earlier `verify` measured.
+fn measured(path: &Path) -> anyhow::Result<Measured> {
+    let shown = one_line(&path.display().to_string()).into_owned();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{shown} can't be read"))?;
+    document::measured(&text).map_err(|why| anyhow::anyhow!("{shown} {why}"))
 }
 
 /// Writes to standard output: byte for byte, or with the colours that it can

@@ -14,6 +14,7 @@ use super::review::{self, Outcome};
 use super::verify::{self, Done, Verify, Work};
 use crate::args::Args;
 use crate::exit;
+use crate::pager::Screen;
 
 pub fn run(args: &Args) -> anyhow::Result<u8> {
     if args.paths.iter().any(|path| path == Path::new("-")) {
@@ -25,7 +26,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     if args.show_settings {
         return super::settings::show(args, &resolver);
     }
-    let mut renderer = review::renderer(args, resolver.base().options.today);
+    let mut renderer = review::renderer(args, &Screen::plain(), resolver.base().options.today)?;
     let jobs = args.jobs.or(resolver.base().jobs).unwrap_or(0);
     let found = review::looked_for(args, &resolver, jobs)?;
     if found.sources.is_empty() && found.problems.is_empty() {

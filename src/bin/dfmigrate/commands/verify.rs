@@ -18,6 +18,7 @@ use dfmigrate::settings::Resolver;
 use dfmigrate::verify::archive::Cache;
 use dfmigrate::verify::behaviour::{self, Question};
 use dfmigrate::verify::builder::{Builder, Flags};
+use dfmigrate::verify::document;
 use dfmigrate::verify::process::Stop;
 use dfmigrate::verify::report::{self, File};
 use dfmigrate::verify::secrets::Secrets;
@@ -302,7 +303,7 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         })
         .collect();
     if args.output_format == Format::Json {
-        let text = report::json(&builder.version, &files);
+        let text = document::json(&builder.version, &files);
         std::io::stdout().lock().write_all(text.as_bytes())?;
     } else if args.output_format == Format::Markdown {
         let text = report::markdown(&builder.version, &files);
