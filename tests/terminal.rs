@@ -34,8 +34,8 @@ fn with(changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// The program at a terminal of so many columns.
-fn terminal(folder: &Path, columns: u16, args: &str) -> Session {
+/// A line of the shell at a terminal.
+fn shell(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Session {
     let mut command = Command::new("sh");
     // The terminal gets a first size while the shell runs already: it waits for that.
     let unsized_yet = tempfile::NamedTempFile::new().unwrap();
@@ -43,17 +43,25 @@ fn terminal(folder: &Path, columns: u16, args: &str) -> Session {
         "while [ -e '{}' ]; do sleep 0.01; done",
         unsized_yet.path().display()
     );
-    let line = format!("{wait}; stty cols {columns} rows 24 && exec '{BIN}' {args}");
-    command.args(["-c", &line]).current_dir(folder);
+    command.args(["-c", &format!("{wait}; {line}")]);
+    command.current_dir(folder).env("HOME", folder);
+    // Logs of CI take colours, whatever the terminal is called.
+    for name in ["NO_COLOR", "CI", "PAGER", "DFMIGRATE_PAGER", "LESS"] {
+        command.env_remove(name);
+    }
     command
-        .env("HOME", folder)
-        .env_remove("NO_COLOR")
-        .env("DFMIGRATE_PAGER", "cat")
-        .env("TERM", "xterm");
+        .env("TERM", "xterm")
+        .envs(environment.iter().copied());
     let mut session = Session::spawn(command).unwrap();
     drop(unsized_yet);
     session.set_expect_timeout(Some(Duration::from_secs(60)));
     session
+}
+
+/// The program at a terminal of so many columns.
+fn terminal(folder: &Path, columns: u16, args: &str) -> Session {
+    let line = format!("stty cols {columns} rows 24 && exec '{BIN}' {args}");
+    shell(folder, &line, &[("DFMIGRATE_PAGER", "cat")])
 }
 
 /// Answers each question with the next word; what was shown from then on.
@@ -180,19 +188,8 @@ fn lines_are_as_narrow_as_the_terminal() {
 fn colours_are_for_terminals_that_have_them() {
     let tree = tree(&["Dockerfile"]);
     let at_terminal = |environment: &str| {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{environment} exec '{BIN}'")]);
-        command
-            .current_dir(tree.path())
-            .env("HOME", tree.path())
-            .env_remove("NO_COLOR")
-            // Logs of CI take colours, whatever the terminal is called.
-            .env_remove("CI");
-        command.env("TERM", "xterm").env("DFMIGRATE_PAGER", "");
-        let mut session = Session::spawn(command).unwrap();
-        session.set_expect_timeout(Some(Duration::from_secs(60)));
-        let seen = session.expect(Eof).unwrap();
-        String::from_utf8_lossy(seen.as_bytes()).into_owned()
+        let line = format!("{environment} DFMIGRATE_PAGER= '{BIN}'");
+        at_a_terminal(tree.path(), &line)
     };
     assert!(at_terminal("").contains("\u{1b}["));
     for none in ["NO_COLOR=1", "TERM=dumb"] {
@@ -212,15 +209,7 @@ fn colours_are_for_terminals_that_have_them() {
 /// What a terminal shows when a line of the shell is run at it, and how that
 /// ended.
 fn at_a_terminal(folder: &Path, line: &str) -> String {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("{line}; echo ended with $?")]);
-    command.current_dir(folder).env("HOME", folder);
-    for name in ["NO_COLOR", "CI", "PAGER", "DFMIGRATE_PAGER", "LESS"] {
-        command.env_remove(name);
-    }
-    command.env("TERM", "xterm");
-    let mut session = Session::spawn(command).unwrap();
-    session.set_expect_timeout(Some(Duration::from_secs(60)));
+    let mut session = shell(folder, &format!("{line}; echo ended with $?"), &[]);
     let seen = session.expect(Eof).unwrap();
     String::from_utf8_lossy(seen.as_bytes()).into_owned()
 }
