@@ -210,7 +210,10 @@ impl Folder {
     }
 
     /// The folder, opened to be listed and synced.
-    fn listable(&self) -> io::Result<OwnedFd> {
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn listable(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, c".", flags, Mode::empty())?)
     }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dfmigrate::apply::{
-    self, Committed, Options, Prepared, Sync, WriteError, Written, committed, flush, sweep,
+    self, Change, Committed, Disks, Journal, Options, Prepared, Sync, WriteError, Written,
+    committed, sweep, write_all,
 };
 use dfmigrate::discover::{self, Source};
 
@@ -447,14 +448,48 @@ fn a_batch_is_flushed_in_one_go() {
         .iter()
         .map(|source| Prepared::new(source, OLD, NEW, &lazy).unwrap())
         .collect();
-    let folders: Vec<_> = prepared.iter().map(Prepared::folder).collect();
-    flush(&folders).unwrap();
+    let disks = Disks::of(prepared.iter()).unwrap();
+    disks.flush().unwrap();
     for one in prepared {
         one.commit(OLD).unwrap();
     }
-    flush(&folders).unwrap();
+    disks.flush().unwrap();
     for source in &sources {
         assert_eq!(fs::read(&source.path).unwrap(), NEW);
+    }
+}
+
+#[test]
+fn many_files_are_written_or_said_each_in_its_place() {
+    let tree = Tree::new();
+    for count in [3, 300] {
+        let sources: Vec<_> = (0..count)
+            .map(|n| {
+                let path = format!("{count}/{n}/Dockerfile");
+                tree.put(&path, if n % 7 == 1 { b"FROM mine\n" } else { OLD });
+                tree.source(&path)
+            })
+            .collect();
+        let changes: Vec<_> = sources
+            .iter()
+            .map(|source| Change {
+                source,
+                before: OLD,
+                after: NEW,
+            })
+            .collect();
+        let options = Options::default();
+        let written = write_all(&changes, &options, &mut Journal::default());
+        assert_eq!(written.len(), count);
+        for (n, (written, source)) in written.iter().zip(&sources).enumerate() {
+            let now = fs::read(&source.path).unwrap();
+            match written {
+                Ok(written) => assert_eq!((now.as_slice(), written.bytes), (NEW, NEW.len())),
+                Err(error) => assert!(matches!(error, WriteError::Changed), "{error}"),
+            }
+            assert_eq!(written.is_err(), n % 7 == 1, "{n}");
+            assert_eq!(names(source.path.parent().unwrap()), ["Dockerfile"]);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 struct Tree {
     folder: tempfile::TempDir,
     count: usize,
+    state: tempfile::TempDir,
 }
 
 fn old(number: usize) -> String {
@@ -30,6 +31,7 @@ impl Tree {
         let tree = Self {
             folder: tempfile::tempdir().unwrap(),
             count,
+            state: tempfile::tempdir().unwrap(),
         };
         tree.reset();
         tree
@@ -50,7 +52,10 @@ impl Tree {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+            .current_dir(self.folder.path())
+            .env("XDG_STATE_HOME", self.state.path())
+            .stdin(Stdio::null());
         command
     }
 
@@ -94,7 +99,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_kill_leaves_each_file_old_or_new() {
+fn a_kill_leaves_each_file_old_or_new_and_undo_brings_all_back() {
     let tree = Tree::new(500);
     let start = Instant::now();
     assert!(tree.dfmigrate(&APPLY).status().unwrap().success());
@@ -113,6 +118,11 @@ fn a_kill_leaves_each_file_old_or_new() {
         let written = tree.written();
         amid += usize::from(written > 0 && written < 500);
         strays += tree.strays();
+        if written > 0 {
+            let undone = tree.dfmigrate(&["undo"]).output().unwrap();
+            assert!(undone.status.success(), "{}", said(&undone));
+            assert_eq!(tree.written(), 0);
+        }
         if round % 8 != 0 {
             continue;
         }
@@ -120,6 +130,124 @@ fn a_kill_leaves_each_file_old_or_new() {
         assert_eq!((tree.written(), tree.strays()), (500, 0));
     }
     eprintln!("{rounds} kills, {amid} of them amid the writing; {strays} strays, none after a run");
+}
+
+#[test]
+fn undo_brings_back_the_last_run_and_leaves_what_changed_since() {
+    let tree = Tree::new(40);
+    let undo = |flag: &[&str]| {
+        let output = tree.dfmigrate(&["undo"]).args(flag).output().unwrap();
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), out, said(&output))
+    };
+    let (code, _, text) = undo(&[]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("there is no run to undo"), "{text}");
+    // A review notes nothing.
+    assert!(tree.dfmigrate(&["-q"]).status().unwrap().success());
+    assert_eq!(undo(&[]).0, Some(2));
+
+    // Two runs: one of a few files, one of the others.
+    let few = tree.dfmigrate(&APPLY).arg("0").status();
+    assert!(few.unwrap().success());
+    assert_eq!(tree.written(), 2);
+    assert!(tree.dfmigrate(&APPLY).status().unwrap().success());
+    assert_eq!(tree.written(), 40);
+    fs::write(tree.file(1), "FROM mine\n").unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let target = outside.path().join("x");
+    fs::write(&target, new(2)).unwrap();
+    fs::remove_file(tree.file(2)).unwrap();
+    symlink(&target, tree.file(2)).unwrap();
+    fs::remove_file(tree.file(3)).unwrap();
+    fs::write(tree.file(4), old(4)).unwrap();
+    let aside = tree.folder.path().join("aside");
+    fs::rename(tree.file(5).parent().unwrap(), &aside).unwrap();
+    symlink(&aside, tree.file(5).parent().unwrap()).unwrap();
+    let (code, out, text) = undo(&[]);
+    assert_eq!(code, Some(4));
+    for line in [
+        "1/1.Dockerfile: was left as it is: it changed since",
+        "2/2.Dockerfile: was left as it is: it is a symlink now",
+        "3/3.Dockerfile: was left as it is: it is gone",
+        "5/5.Dockerfile: was left as it is: its folder is gone, or a symlink",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let last = "32 files brought back, 5 files left alone; `undo --forget` forgets these\n";
+    assert!(out.ends_with(last), "{out}");
+    assert!(out.starts_with("1/21.Dockerfile\n"), "{out}");
+    assert_eq!(fs::read_to_string(tree.file(1)).unwrap(), "FROM mine\n");
+    assert_eq!(fs::read_to_string(&target).unwrap(), new(2));
+    assert!(!tree.file(3).exists());
+    // The run before is not touched, and comes next.
+    assert_eq!(fs::read_to_string(tree.file(0)).unwrap(), new(0));
+    for number in 6..20 {
+        assert_eq!(fs::read_to_string(tree.file(number)).unwrap(), old(number));
+    }
+
+    // What was left can still be brought back, once it is as it was.
+    fs::write(tree.file(1), new(1)).unwrap();
+    fs::remove_file(tree.file(2)).unwrap();
+    fs::write(tree.file(2), new(2)).unwrap();
+    fs::write(tree.file(3), "FROM mine\n").unwrap();
+    fs::remove_file(tree.file(5).parent().unwrap()).unwrap();
+    fs::rename(&aside, tree.file(5).parent().unwrap()).unwrap();
+    let (code, out, _) = undo(&[]);
+    assert_eq!(code, Some(4));
+    let last = "4 files brought back, 1 file left alone; `undo --forget` forgets these\n";
+    assert!(out.ends_with(last), "{out}");
+    let forgotten = "1 file forgotten; they stay as they are\n";
+    assert_eq!(
+        undo(&["--forget"]),
+        (Some(0), forgotten.to_owned(), String::new())
+    );
+    fs::write(tree.file(3), old(3)).unwrap();
+    assert_eq!(tree.written(), 2);
+    let (code, out, _) = undo(&[]);
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            Some(0),
+            "0/0.Dockerfile\n0/20.Dockerfile\n2 files brought back\n"
+        )
+    );
+    assert_eq!((tree.written(), tree.strays()), (0, 0));
+    assert_eq!(undo(&[]).0, Some(2));
+    assert_eq!(
+        fs::read_dir(tree.state.path().join("dfmigrate"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+/// What a run can't note is said, and it writes all the same; a journal that
+/// something else wrote is not believed.
+#[test]
+fn a_journal_that_cannot_be_written_or_read_is_said() {
+    let tree = Tree::new(2);
+    let folder = tree.state.path().join("dfmigrate");
+    fs::write(&folder, "in the way").unwrap();
+    let output = tree.dfmigrate(&APPLY).output().unwrap();
+    assert!(output.status.success());
+    assert!(
+        said(&output).contains("will not bring back all of this run"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(tree.written(), 2);
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("run-00000000000000000001-1.jsonl"), "{}\n").unwrap();
+    let output = tree.dfmigrate(&["undo"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("is not as dfmigrate writes it"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(tree.written(), 2);
 }
 
 #[test]

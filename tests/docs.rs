@@ -123,6 +123,8 @@ fn every_command_runs() {
                 program.parent().expect("a folder").display()
             ),
             true => format!("{bare} --builder /nonexistent/docker"),
+            // There is something to undo after a run.
+            false if bare == "dfmigrate undo" => format!("dfmigrate -q --apply && {bare}"),
             false => bare.to_owned(),
         };
         let output = Command::new("sh")
@@ -131,6 +133,7 @@ fn every_command_runs() {
             .env("PATH", &path)
             .env("HOME", tree.path())
             .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
             .stdin(Stdio::null())
             .output()
             .expect("a shell");

@@ -184,6 +184,52 @@ fn lines_are_as_narrow_as_the_terminal() {
     }
 }
 
+/// The bar is on standard error alone, and only at a terminal that can take it
+/// back: results are the same with and without.
+#[test]
+fn a_long_run_shows_how_far_it_is() {
+    let names: Vec<String> = (0..1200).map(|n| format!("{n}/Dockerfile")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let tree = tree(&names);
+    let (plain, error, code) = output(&["--check"], tree.path(), &[]);
+    assert_eq!((error.as_str(), code), ("", 1));
+    let at_terminal = |args: &str| {
+        let mut session = terminal(tree.path(), 80, args);
+        let seen = session.expect(Eof).unwrap();
+        String::from_utf8_lossy(seen.as_bytes()).into_owned()
+    };
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let shown = at_terminal(&format!("-j 1 --check > {}", out.path().display()));
+    assert!(shown.contains("of 1200 files"), "{shown:?}");
+    // What is left at the end is an empty line.
+    assert!(
+        shown.trim_end_matches(['\r', '\n']).ends_with("\u{1b}[2K"),
+        "{shown:?}"
+    );
+    assert_eq!(std::fs::read_to_string(out.path()).unwrap(), plain);
+    // On one screen with the results no line of them has a piece of the bar.
+    let shown = at_terminal("-j 1 --check --no-pager --color never");
+    for name in plain.lines() {
+        let whole = |line: &str| line.rsplit(['\r', 'K']).next() == Some(name);
+        assert!(shown.split("\r\n").any(whole), "{name}: {shown:?}");
+    }
+    for silent in [
+        "-j 1 --check --no-pager --no-progress",
+        "-j 1 --check | cat",
+    ] {
+        let shown = at_terminal(silent);
+        assert!(!shown.contains("of 1200 files"), "{silent}: {shown:?}");
+    }
+    let mut dumb = Command::new("sh");
+    dumb.args(["-c", &format!("TERM=dumb exec '{BIN}' --check --no-pager")]);
+    dumb.current_dir(tree.path()).env("HOME", tree.path());
+    let mut session = Session::spawn(dumb).unwrap();
+    session.set_expect_timeout(Some(Duration::from_secs(60)));
+    let seen = session.expect(Eof).unwrap();
+    let shown = String::from_utf8_lossy(seen.as_bytes()).into_owned();
+    assert_eq!(shown.replace("\r\n", "\n"), plain);
+}
+
 #[test]
 fn colours_are_for_terminals_that_have_them() {
     let tree = tree(&["Dockerfile"]);

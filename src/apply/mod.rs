@@ -7,17 +7,21 @@
 //!
 //! What is promised: the bytes under the name are the reviewed old ones right
 //! before the rename; mode, owner, access control list and `user.*`
-//! attributes are kept; with [`Sync::Each`] the new file is on the disk when
-//! [`write`] returns. What is not: a program that writes into the old file in
+//! attributes are kept; the new file is on the disk when [`write_all`]
+//! returns, and with [`Sync::Each`] when [`write`] does. What is not: a program that writes into the old file in
 //! place within the microseconds between the last look and the rename loses
 //! that write, since no system call closes this gap.
 
+mod batch;
 mod git;
 pub mod history;
+mod journal;
 mod write;
 
+pub use batch::{Change, write_all};
 pub use git::{Committed, committed};
-pub use write::{Prepared, flush, sweep};
+pub use journal::{Journal, Past, Undone, last};
+pub use write::{Disks, Prepared, sweep};
 
 use std::fmt;
 use std::io;
@@ -43,7 +47,7 @@ pub enum Sync {
     /// Each file and its folder at once.
     #[default]
     Each,
-    /// Later, by [`flush`], for many files in one go. Until then a power
+    /// Later, by [`Disks::flush`], for many files in one go. Until then a power
     /// failure may leave an old, a new or (on some file systems) an empty file
     /// unless `flush` also ran between [`Prepared::new`] and
     /// [`Prepared::commit`]. The death of the process alone does no harm.

@@ -1,13 +1,14 @@
 //! One file replaced by another.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{Access, AtFlags, FlockOperation, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
@@ -101,6 +102,12 @@ impl Prepared {
         self.root.join(&self.below)
     }
 
+    /// The real place of the file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder().join(&self.name)
+    }
+
     /// Puts the new file in the place of the old one, if that is still what
     /// it was.
     ///
@@ -125,7 +132,7 @@ impl Prepared {
         if !is(&self.old, before).map_err(looking)? {
             return Err(WriteError::Changed);
         }
-        let path = self.folder().join(&self.name);
+        let path = self.path();
         self.temporary
             .rename_to(&self.name)
             .map_err(|error| WriteError::Failed {
@@ -236,7 +243,7 @@ fn looking(error: io::Error) -> WriteError {
     }
 }
 
-fn writing(error: io::Error) -> WriteError {
+pub(super) fn writing(error: io::Error) -> WriteError {
     WriteError::Failed {
         doing: "write the new file",
         error,
@@ -379,21 +386,33 @@ mod attributes {
     }
 }
 
-/// Waits until the disk has all that was written to the file systems of these
-/// folders.
-///
-/// # Errors
-/// As the system says.
-pub fn flush<P: AsRef<Path>>(folders: &[P]) -> io::Result<()> {
-    let mut done = HashSet::new();
-    for folder in folders {
-        // A descriptor that only holds a folder can't be synced.
-        let folder = File::open(folder)?;
-        if done.insert(id_of(&stat_of(&folder)?).0) {
-            sync_file_system(&folder)?;
+/// The file systems that files are on: of each a folder, held open.
+#[derive(Debug, Default)]
+pub struct Disks(BTreeMap<u64, OwnedFd>);
+
+impl Disks {
+    /// Those of prepared files.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn of<'a>(prepared: impl Iterator<Item = &'a Prepared>) -> io::Result<Self> {
+        let mut disks = BTreeMap::new();
+        for prepared in prepared {
+            if let Entry::Vacant(entry) = disks.entry(id_of(&prepared.old_stat).0) {
+                // A descriptor that only holds a folder can't be synced.
+                entry.insert(prepared.folder.listable()?);
+            }
         }
+        Ok(Self(disks))
     }
-    Ok(())
+
+    /// Waits until the disks have all that was written.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn flush(&self) -> io::Result<()> {
+        self.0.values().try_for_each(sync_file_system)
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -1,9 +1,12 @@
 //! The build context on disk, as the builder would see it: under the rules of
 //! `.dockerignore`, and never outside of its folder.
 
+mod builds;
+mod contexts;
 mod given;
 mod ignorefile;
 
+pub use contexts::Contexts;
 pub use given::GivenFiles;
 pub use ignorefile::{Ignore, TooCostly};
 
@@ -15,6 +18,7 @@ use std::sync::OnceLock;
 
 use crate::beneath::{Folder, Kind, stat_of};
 use crate::facts::{Files, Known, Unavailable};
+use contexts::Search;
 use ignorefile::{Budget, Matched};
 
 /// The largest file that [`Files::read`] gives: 1 MiB.
@@ -62,6 +66,10 @@ const LOCKFILES: [&str; 15] = [
 pub struct BuildContext {
     root: PathBuf,
     dockerfile: Option<PathBuf>,
+    /// Who says where it is, unless that is `root`.
+    search: Option<Search>,
+    /// Why nothing is known of what it holds, once that was asked for.
+    doubt: OnceLock<String>,
     opened: OnceLock<Result<Opened, Unavailable>>,
 }
 
@@ -125,6 +133,8 @@ impl BuildContext {
         Self {
             root: root.into(),
             dockerfile: dockerfile.map(Path::to_owned),
+            search: None,
+            doubt: OnceLock::new(),
             opened: OnceLock::new(),
         }
     }
@@ -139,10 +149,35 @@ impl BuildContext {
         Self::new(root, Some(dockerfile))
     }
 
+    /// The context of a Dockerfile, which is looked for at the first question.
+    fn searched(dockerfile: &Path, search: Search) -> Self {
+        Self {
+            search: Some(search),
+            ..Self::beside(dockerfile)
+        }
+    }
+
     /// The folder that it is.
+    ///
+    /// # Errors
+    /// Where files differ in what they say, in words.
+    pub fn root(&self) -> Result<PathBuf, String> {
+        Ok(self.found()?.unwrap_or_else(|| self.root.clone()))
+    }
+
+    /// Why nothing is known of what it holds: files that differ in which folder it
+    /// is, or one that can't be opened. None as long as nothing was asked.
     #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.get().map(String::as_str)
+    }
+
+    /// The folder that is not `root`, where a search finds one.
+    fn found(&self) -> Result<Option<PathBuf>, String> {
+        match (&self.search, &self.dockerfile) {
+            (Some(search), Some(dockerfile)) => search.find(dockerfile),
+            _ => Ok(None),
+        }
     }
 
     /// The bytes of a regular file, if they are at most `cap`.
@@ -177,11 +212,21 @@ impl BuildContext {
     fn opened(&self) -> Result<&Opened, End> {
         self.opened
             .get_or_init(|| {
-                let folder = Folder::open(&self.root).map_err(|error| match error.kind() {
+                let doubted = |why: String| {
+                    let _ = self.doubt.set(why.clone());
+                    Unavailable::Failed(why)
+                };
+                let found = self.found().map_err(doubted)?;
+                let folder = match &found {
+                    // What a tree says leads through no symlink.
+                    Some(found) => Folder::open_canonical(found),
+                    None => Folder::open(&self.root),
+                };
+                let folder = folder.map_err(|error| match error.kind() {
                     io::ErrorKind::PermissionDenied => Unavailable::Denied,
-                    _ => Unavailable::Failed(format!(
+                    _ => doubted(format!(
                         "the build context {} cannot be opened: {error}",
-                        self.root.display()
+                        found.as_ref().unwrap_or(&self.root).display()
                     )),
                 })?;
                 let ignore = self.rules(&folder)?;

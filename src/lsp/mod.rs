@@ -27,7 +27,7 @@ use lsp_types::{
 };
 
 use crate::catalog;
-use crate::context::BuildContext;
+use crate::context::Contexts;
 use crate::facts::Facts;
 use crate::model::Model;
 use crate::plan::{self, Plan, Reason};
@@ -207,7 +207,7 @@ impl Server<'_> {
         };
         let planned = std::panic::catch_unwind(|| match &path {
             Some(path) => {
-                let context = BuildContext::beside(path);
+                let context = Contexts::default().at(path);
                 plan::plan(
                     text.into_bytes(),
                     Facts::offline(&context),

@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod sources;
 pub mod trust;
 mod vars;
+pub mod yaml;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::manifest::digest_of;
 use super::record::Record;
+use crate::settings::user_folder;
 
 /// The most bytes of a cached answer.
 const MAX: u64 = 1 << 20;
@@ -26,12 +27,8 @@ impl Cache {
     /// The user's: below `XDG_CACHE_HOME`, or `~/.cache`. None without either.
     #[must_use]
     pub fn of_user() -> Option<Self> {
-        let absolute = |name: &str| {
-            let path = PathBuf::from(std::env::var_os(name)?);
-            path.is_absolute().then_some(path)
-        };
-        let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-        Some(Self::new(base.join("dfmigrate").join("registry-1")))
+        let folder = user_folder("XDG_CACHE_HOME", ".cache")?;
+        Some(Self::new(folder.join("registry-1")))
     }
 
     fn path(&self, key: &str) -> PathBuf {

@@ -553,14 +553,22 @@ fn read(path: &Path, author: Author) -> Result<String, SettingsError> {
     String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))
 }
 
-/// The folder with the user's own settings: `$XDG_CONFIG_HOME`, or `~/.config`.
-fn user_file() -> Option<PathBuf> {
+/// The program's folder among the user's of one sort: below what the variable
+/// says, such as `XDG_CACHE_HOME`, or below a folder of the home folder, such
+/// as `.cache`. None without either.
+#[must_use]
+pub fn user_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)
     };
-    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    let file = folder.join("dfmigrate").join(NAMES[0]);
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(in_home)))?;
+    Some(base.join("dfmigrate"))
+}
+
+/// The user's own settings: below `$XDG_CONFIG_HOME`, or `~/.config`.
+fn user_file() -> Option<PathBuf> {
+    let file = user_folder("XDG_CONFIG_HOME", ".config")?.join(NAMES[0]);
     file.is_file().then_some(file)
 }
 

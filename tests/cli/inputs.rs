@@ -181,3 +181,78 @@ fn a_closed_pipe_is_quiet() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
     }
 }
+
+/// A service whose sources lie above its Dockerfile, as a compose file, a bake
+/// file, a dev container or a flag says.
+#[test]
+fn the_build_context_is_what_files_say() {
+    const DOCKERFILE: &str = "FROM node:20\nWORKDIR /app\nCOPY . .\nRUN npm ci\nRUN npm run build\nCMD [\"npm\", \"start\"]\n";
+    const PACKAGE: &str = r#"{"scripts": {"build": "tsc", "start": "node dist/main.js"}, "devDependencies": {"typescript": "5"}}"#;
+    let tree = || {
+        let scratch = Scratch::new();
+        scratch
+            .put("repo/docker/Dockerfile", DOCKERFILE)
+            .put("repo/package.json", PACKAGE)
+            .put("repo/.git/HEAD", "ref: refs/heads/main\n");
+        scratch
+    };
+    let said = |scratch: &Scratch, flags: &[&str]| {
+        let arguments = ["--output-format", "json", "repo/docker/Dockerfile"];
+        stdout(&scratch.run(flags.iter().copied().chain(arguments)))
+    };
+    let scratch = tree();
+    let without = said(&scratch, &[]);
+    let with = said(&scratch, &["--context", "repo"]);
+    assert_ne!(without, with, "the context matters");
+    let compose = "services: {web: {build: {context: .., dockerfile: docker/Dockerfile}}}\n";
+    let bake = "target \"web\" {\n  context = \".\"\n  dockerfile = \"docker/Dockerfile\"\n}\n";
+    let json = r#"{"target": {"web": {"dockerfile": "docker/Dockerfile"}}}"#;
+    let development =
+        "{\"build\": {\"dockerfile\": \"../docker/Dockerfile\", \"context\": \"..\"}} // x\n";
+    for (path, text) in [
+        ("repo/docker/compose.yaml", compose),
+        ("repo/docker-bake.hcl", bake),
+        ("repo/docker-bake.json", json),
+        ("repo/.devcontainer/devcontainer.json", development),
+        (
+            "repo/.devcontainer/web/devcontainer.json",
+            &development.replace("\"..", "\"../.."),
+        ),
+    ] {
+        let scratch = tree();
+        scratch.put(path, text);
+        assert_eq!(said(&scratch, &[]), with, "{path}");
+    }
+    // Two that differ: nothing is known of the context, and that is said.
+    let doubt = |scratch: &Scratch| {
+        let assert = scratch.run(["repo/docker/Dockerfile"]).success();
+        stderr(&assert)
+    };
+    assert_eq!(doubt(&scratch), "");
+    let bake = bake
+        .replace("\".\"", "\"docker\"")
+        .replace("docker/Dockerfile", "Dockerfile");
+    scratch.put("repo/docker/compose.yaml", compose);
+    scratch.put("repo/docker-bake.hcl", &bake);
+    let differ = doubt(&scratch);
+    let both = "compose.yaml (service web) and docker-bake.hcl (target web) name different build contexts for it";
+    assert!(differ.contains(both), "{differ}");
+    assert_eq!(said(&scratch, &["--context", "repo"]), with);
+    // Above the repository nothing is read and nothing is taken for the context.
+    let scratch = tree();
+    let web = |context: &str, dockerfile: &str| {
+        format!("services: {{web: {{build: {{context: {context}, dockerfile: {dockerfile}}}}}}}\n")
+    };
+    scratch.put("compose.yaml", web("repo", "docker/Dockerfile"));
+    assert_eq!(said(&scratch, &[]), without);
+    scratch.put("repo/compose.yaml", web("..", "repo/docker/Dockerfile"));
+    let outside = doubt(&scratch);
+    let why = "compose.yaml (service web) names a build context outside of the repository";
+    assert!(outside.contains(why), "{outside}");
+    symlink("..", scratch.at("repo/link")).unwrap();
+    scratch.put("repo/compose.yaml", web("link", "../docker/Dockerfile"));
+    let linked = doubt(&scratch);
+    assert!(linked.contains("cannot be opened"), "{linked}");
+    let error = stderr(&scratch.run(["--context", "nowhere"]).code(2));
+    assert!(error.contains("it is no folder"), "{error}");
+}

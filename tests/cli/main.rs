@@ -24,6 +24,7 @@ fn dfmigrate(folder: impl AsRef<Path>) -> Command {
         .current_dir(folder)
         .env_remove("CLICOLOR_FORCE")
         .env("NO_COLOR", "1")
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
 }
 
 fn stdout(assert: &OutputAssert) -> String {

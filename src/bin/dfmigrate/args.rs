@@ -84,6 +84,11 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub templates: Option<PathBuf>,
 
+    /// The build context of all files; by default each is looked for in compose, bake and
+    /// dev container files beside and above the Dockerfile, else it is the Dockerfile's folder
+    #[arg(long, value_name = "DIR", value_parser = folder)]
+    pub context: Option<PathBuf>,
+
     /// Print the settings that hold for each PATH, and do nothing else
     #[arg(long)]
     pub show_settings: bool,
@@ -122,6 +127,11 @@ pub struct Args {
     /// Say nothing but errors and what was asked for
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+
+    /// Draw no bar; without this there is one where standard error is a terminal, unless
+    /// standard output is a pipe or TERM is `dumb`
+    #[arg(long)]
+    pub no_progress: bool,
 
     /// Exit with 0 also where 1, 3 or 4 would say that something was found, nothing was, or
     /// some files failed
@@ -259,6 +269,12 @@ pub enum Command {
     /// Answer each line of JSON on standard input, a Dockerfile, with a line of JSON: its plan
     #[command(after_help = STREAM)]
     Stream(Stream),
+    /// Bring back what the last run wrote into files, where they have not changed since
+    Undo {
+        /// Forget the last run instead; its files stay as they are
+        #[arg(long)]
+        forget: bool,
+    },
     /// List the rules
     Rules,
     /// Serve an editor by the language server protocol, on standard input and output
@@ -416,6 +432,14 @@ pub enum FailOn {
     Policy,
     /// What is written names no image or tag
     Unknown,
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.is_dir() {
+        true => Ok(path),
+        false => Err("it is no folder".to_owned()),
+    }
 }
 
 fn as_of(text: &str) -> Result<AsOf, String> {

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         Some(Command::Images(images)) => commands::images::run(images),
         Some(Command::Stream(stream)) => commands::stream::run(stream),
         Some(Command::Lsp(plan)) => commands::lsp::run(plan),
+        Some(Command::Undo { forget }) => commands::undo::run(*forget),
         Some(Command::Rules) => commands::rules::list(),
         Some(Command::Explain(explain)) => commands::explain::run(explain),
     };

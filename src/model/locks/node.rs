@@ -1,9 +1,10 @@
 //! Lock files of Node.js.
 
-use saphyr::{LoadableYamlNode, Yaml};
+use saphyr::Yaml;
 use serde_json::Value;
 
 use super::{Format, LineFinder, Lock, Package};
+use crate::model::yaml::load;
 
 /// `package-lock.json` or `npm-shrinkwrap.json`, of versions 1, 2 and 3.
 ///
@@ -119,7 +120,7 @@ pub fn yarn(text: &str) -> Result<Lock, String> {
 }
 
 fn yaml(text: &str) -> Result<Yaml<'_>, String> {
-    let documents = Yaml::load_from_str(text).map_err(|error| error.to_string())?;
+    let documents = load(text)?;
     // pnpm writes a first document of its own before the project's.
     let last = documents.into_iter().next_back();
     last.filter(Yaml::is_mapping)

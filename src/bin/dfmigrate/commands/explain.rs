@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::bail;
-use dfmigrate::context::BuildContext;
+use dfmigrate::context::Contexts;
 use dfmigrate::discover;
 use dfmigrate::facts::Facts;
 use dfmigrate::model::Model;
@@ -51,7 +51,7 @@ fn file(path: &Path, json: bool) -> anyhow::Result<u8> {
     };
     let bytes = discover::read(source, discover::MAX_BYTES)
         .map_err(|error| anyhow::anyhow!("{}: {error}", visible(&source.shown)))?;
-    let files = BuildContext::beside(&source.path);
+    let files = Contexts::default().of(source);
     let facts = Facts::offline(&files);
     let tree = syntax::parse(bytes);
     if !tree.errors().is_empty() {

@@ -6,7 +6,8 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use anyhow::bail;
-use dfmigrate::context::BuildContext;
+use dfmigrate::apply::Journal;
+use dfmigrate::context::Contexts;
 use dfmigrate::discover::{self, Source};
 use dfmigrate::plan::{self, Plan, Reason};
 use dfmigrate::report::{Counts, one_line, review_diff, review_rewrite, style, syntax_errors};
@@ -41,6 +42,7 @@ pub fn run(
     args: &Args,
     sources: &[Source],
     resolver: &Resolver,
+    contexts: &Contexts,
     network: &Network,
 ) -> anyhow::Result<u8> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
@@ -50,8 +52,9 @@ pub fn run(
     }
     let mut total = Counts::default();
     let mut asked = 0;
+    let mut journal = super::undo::journal();
     for source in sources {
-        let Some(plan) = planned(source, resolver, network, &mut total) else {
+        let Some(plan) = planned(source, resolver, contexts, network, &mut total) else {
             continue;
         };
         if plan.chosen.is_empty() {
@@ -60,7 +63,7 @@ pub fn run(
         asked += 1;
         let (accepted, next) = ask(&source.shown, &plan)?;
         if !accepted.is_empty() {
-            write(source, &plan, accepted, args, &mut total);
+            write(source, &plan, accepted, args, &mut journal, &mut total);
         }
         if matches!(next, Next::Quit) {
             break;
@@ -84,6 +87,7 @@ pub fn run(
 fn planned(
     source: &Source,
     resolver: &Resolver,
+    contexts: &Contexts,
     network: &Network,
     total: &mut Counts,
 ) -> Option<Plan> {
@@ -104,7 +108,7 @@ fn planned(
             return failed(format!("dfmigrate: {path}: {}\n", one_line(&why)));
         }
     };
-    let context = BuildContext::beside(&source.path);
+    let context = contexts.of(source);
     let facts = network.facts(&context);
     let plan = match super::guarded(|| plan::plan(bytes, facts, &settings.options)) {
         Ok(plan) => plan,
@@ -214,7 +218,14 @@ fn answer(place: &str) -> anyhow::Result<String> {
 }
 
 /// Writes the accepted rewrites of a file.
-fn write(source: &Source, plan: &Plan, accepted: Vec<Rewrite>, args: &Args, total: &mut Counts) {
+fn write(
+    source: &Source,
+    plan: &Plan,
+    accepted: Vec<Rewrite>,
+    args: &Args,
+    journal: &mut Journal,
+    total: &mut Counts,
+) {
     match plan.only(&accepted) {
         Ok(after) => {
             total.changed += 1;
@@ -222,7 +233,7 @@ fn write(source: &Source, plan: &Plan, accepted: Vec<Rewrite>, args: &Args, tota
                 before: plan.before.source().to_vec(),
                 after,
             };
-            write_all(&[(source, change)], args, |_, _| {}, total);
+            write_all(&[(source, change)], args, journal, |_, _| {}, total);
         }
         Err(why) => {
             total.failed += 1;

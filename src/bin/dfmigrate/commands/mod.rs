@@ -9,10 +9,12 @@ pub mod interactive;
 pub mod lsp;
 pub mod network;
 mod patch_paths;
+mod progress;
 pub mod review;
 pub mod rules;
 pub mod settings;
 pub mod stream;
+pub mod undo;
 pub mod verified;
 pub mod verify;
 

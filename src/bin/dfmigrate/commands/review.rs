@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use dfmigrate::apply;
 use dfmigrate::catalog::Date;
-use dfmigrate::context::BuildContext;
+use dfmigrate::context::Contexts;
 use dfmigrate::discover::{self, Found, Source};
 use dfmigrate::facts::{Facts, Files, NoFiles};
 use dfmigrate::plan::{self, Plan};
@@ -23,6 +23,7 @@ use rayon::prelude::*;
 
 use super::network::Network;
 use super::patch_paths;
+use super::progress::Progress;
 use crate::args::Args;
 use crate::exit;
 use crate::pager::Screen;
@@ -94,14 +95,15 @@ pub fn run(args: &Args, screen: &Screen) -> anyhow::Result<u8> {
     for problem in &found.problems {
         renderer.problem(&problem.shown, &problem.error.to_string());
     }
+    let contexts = Contexts::new(args.context.clone());
     if args.interactive {
         network.ahead(args.quiet, |images| {
             for source in &found.sources {
-                look(source, &resolver, images);
+                look(source, &resolver, &contexts, images);
             }
         });
         sweep(&found.sources);
-        let code = super::interactive::run(args, &found.sources, &resolver, &network)?;
+        let code = super::interactive::run(args, &found.sources, &resolver, &contexts, &network)?;
         network.finish(&args.registries, args.quiet)?;
         return Ok(code);
     }
@@ -116,25 +118,33 @@ pub fn run(args: &Args, screen: &Screen) -> anyhow::Result<u8> {
         );
     }
     let mut once = HashSet::new();
+    let mut journal = super::undo::journal();
+    let drawn = !args.quiet && !args.no_progress && !screen.is_paged();
+    let progress = Progress::new(found.sources.len(), drawn);
     // Settings that can't be used are said once, for all files below.
     let mut quarrels = BTreeSet::new();
     for batch in found.sources.chunks(BATCH) {
-        network.ahead(args.quiet || screen.is_paged(), |ahead| {
-            batch
-                .par_iter()
-                .for_each(|source| look(source, &resolver, ahead));
+        progress.aside(|| {
+            network.ahead(args.quiet || screen.is_paged(), |ahead| {
+                batch
+                    .par_iter()
+                    .for_each(|source| look(source, &resolver, &contexts, ahead));
+            });
         });
         let mut outcomes: Vec<Outcome> = batch
             .par_iter()
             .map(|source| {
-                one(
+                let outcome = one(
                     source,
                     args,
                     &resolver,
+                    &contexts,
                     base.as_ref(),
                     &network,
                     renderer.as_ref(),
-                )
+                );
+                progress.done();
+                outcome
             })
             .collect();
         if args.apply || base.is_some() {
@@ -142,24 +152,28 @@ pub fn run(args: &Args, screen: &Screen) -> anyhow::Result<u8> {
         }
         let mut writes = Vec::new();
         let mut text = Vec::new();
-        for (source, outcome) in batch.iter().zip(outcomes) {
-            if let Some(error) = &outcome.quarrel
-                && quarrels.insert(error.shown.clone())
-            {
-                anstream::eprintln!("dfmigrate: {error}");
+        progress.aside(|| {
+            for (source, outcome) in batch.iter().zip(outcomes) {
+                if let Some(error) = &outcome.quarrel
+                    && quarrels.insert(error.shown.clone())
+                {
+                    anstream::eprintln!("dfmigrate: {error}");
+                }
+                anstream::eprint!("{}", outcome.err);
+                text.extend(renderer.next(outcome.out));
+                total.merge(outcome.counts);
+                writes.extend(outcome.write.map(|change| (source, change)));
             }
-            anstream::eprint!("{}", outcome.err);
-            text.extend(renderer.next(outcome.out));
-            total.merge(outcome.counts);
-            writes.extend(outcome.write.map(|change| (source, change)));
-        }
-        put(&text, renderer.styled())?;
-        if args.apply {
-            sweep(batch);
-            let problem = |shown: &str, why: &str| renderer.problem(shown, why);
-            write_all(&writes, args, problem, &mut total);
-        }
+            put(&text, renderer.styled())?;
+            if args.apply {
+                sweep(batch);
+                let problem = |shown: &str, why: &str| renderer.problem(shown, why);
+                write_all(&writes, args, &mut journal, problem, &mut total);
+            }
+            std::io::Result::Ok(())
+        })?;
     }
+    drop(progress);
     put(renderer.tail(&total).as_bytes(), renderer.styled())?;
     network.finish(&args.registries, args.quiet)?;
     Ok(code(&total, args))
@@ -183,14 +197,14 @@ pub(super) fn looked_for(args: &Args, resolver: &Resolver, jobs: usize) -> anyho
 }
 
 /// Plans a file for the questions that it asks; what comes of it is not kept.
-pub(super) fn look(source: &Source, resolver: &Resolver, ahead: &Ahead<'_>) {
+pub(super) fn look(source: &Source, resolver: &Resolver, contexts: &Contexts, ahead: &Ahead<'_>) {
     let Ok(settings) = super::settings::of(source, resolver) else {
         return;
     };
     let Ok(bytes) = discover::read(source, discover::MAX_BYTES) else {
         return;
     };
-    let context = BuildContext::beside(&source.path);
+    let context = contexts.of(source);
     let facts = Facts::offline(&context).asking(ahead).trusting(ahead);
     // A panic is said when the file is planned in earnest.
     let _ = super::guarded(|| plan::plan(bytes, facts, &settings.options));
@@ -306,6 +320,7 @@ fn one(
     source: &Source,
     args: &Args,
     resolver: &Resolver,
+    contexts: &Contexts,
     base: Option<&patch_paths::Base>,
     network: &Network,
     renderer: &dyn Renderer,
@@ -328,12 +343,20 @@ fn one(
         Ok(bytes) => bytes,
         Err(error) => return failed(&error.to_string()),
     };
-    let context = BuildContext::beside(&source.path);
+    let context = contexts.of(source);
     let planned = super::guarded(|| plan::plan(bytes, network.facts(&context), &settings.options));
     match planned {
         Ok(plan) => {
             let name = || base.map_or_else(PatchName::default, |base| base.name(source));
-            render(&source.shown, name, &plan, None, args, renderer)
+            let mut outcome = render(&source.shown, name, &plan, None, args, renderer);
+            if let Some(why) = context.doubt() {
+                outcome.err += &format!(
+                    "dfmigrate: {}: what its build context holds is not known: {}\n",
+                    one_line(&source.shown),
+                    one_line(why)
+                );
+            }
+            outcome
         }
         Err(why) => failed(&why),
     }
@@ -405,6 +428,7 @@ fn normal_form(shown: &str) -> String {
 pub fn write_all(
     writes: &[(&Source, Change)],
     args: &Args,
+    journal: &mut apply::Journal,
     mut problem: impl FnMut(&str, &str),
     total: &mut Counts,
 ) {
@@ -425,11 +449,24 @@ pub fn write_all(
         read_only: args.allow_read_only,
         ..apply::Options::default()
     };
-    for ((source, change), refusal) in writes.iter().zip(refused) {
+    let changes: Vec<apply::Change<'_>> = writes
+        .iter()
+        .zip(&refused)
+        .filter(|(_, refusal)| refusal.is_none())
+        .map(|((source, change), _)| apply::Change {
+            source,
+            before: &change.before,
+            after: &change.after,
+        })
+        .collect();
+    let mut written = apply::write_all(&changes, &options, journal).into_iter();
+    super::undo::say_problem(journal);
+    for ((source, _), refusal) in writes.iter().zip(refused) {
         let error = match refusal {
             Some(state) => Some(format!("was not written: {state}")),
-            None => apply::write(source, &change.before, &change.after, &options)
-                .err()
+            None => written
+                .next()
+                .and_then(Result::err)
                 .map(|error| error.to_string()),
         };
         if let Some(error) = error {
@@ -487,7 +524,7 @@ fn standard_input(
     let beside = args
         .stdin_filename
         .as_ref()
-        .map(|name| BuildContext::beside(name));
+        .map(|name| Contexts::new(args.context.clone()).at(name));
     let files: &dyn Files = match &beside {
         Some(context) => context,
         None => &NoFiles,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::bail;
+use dfmigrate::context::Contexts;
 use dfmigrate::report::{Counts, PatchName};
 use dfmigrate::verify::process::Stop;
 use dfmigrate::verify::{Session, Verdict, report};
@@ -65,15 +66,17 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
     let base = renderer
         .patches()
         .then(|| patch_paths::Base::of(&found.sources));
+    let contexts = Contexts::new(args.context.clone());
     network.ahead(args.quiet, |ahead| {
         for source in &found.sources {
-            review::look(source, &resolver, ahead);
+            review::look(source, &resolver, &contexts, ahead);
         }
     });
     if args.apply {
         review::sweep(&found.sources);
     }
     let mut done = Done::new();
+    let mut journal = super::undo::journal();
     verify::all(&found.sources, &work, |at, result| {
         let source = &found.sources[at];
         let name = || {
@@ -114,7 +117,7 @@ pub fn run(args: &Args) -> anyhow::Result<u8> {
         let failed = total.failed;
         if let Some(change) = write {
             let problem = |shown: &str, why: &str| renderer.problem(shown, why);
-            review::write_all(&[(source, change)], args, problem, &mut total);
+            review::write_all(&[(source, change)], args, &mut journal, problem, &mut total);
         }
         let written = wanted && total.failed == failed;
         done.extend(outcome.map(|outcome| (at, outcome, written)));

@@ -1,7 +1,7 @@
 //! `dfmigrate verify`: builds before and after, compares, mends.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -10,11 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, ValueEnum};
 use dfmigrate::apply;
-use dfmigrate::context::BuildContext;
+use dfmigrate::context::Contexts;
 use dfmigrate::discover::{self, Source};
 use dfmigrate::plan;
 use dfmigrate::report::{one_line, syntax_errors};
-use dfmigrate::settings::Resolver;
+use dfmigrate::settings::{Resolver, user_folder};
 use dfmigrate::verify::archive::Cache;
 use dfmigrate::verify::behaviour::{self, Question};
 use dfmigrate::verify::builder::{Builder, Flags};
@@ -137,7 +137,8 @@ pub struct Verify {
     #[arg(long, value_name = "BUILDER", help_heading = "Building")]
     pub builder: Option<String>,
 
-    /// The build context; by default each Dockerfile's folder
+    /// The build context of all; by default as compose, bake and dev container files say,
+    /// else each Dockerfile's folder
     #[arg(long, value_name = "FOLDER", help_heading = "Building")]
     pub context: Option<PathBuf>,
 
@@ -291,8 +292,10 @@ pub fn run(args: &Verify) -> anyhow::Result<u8> {
         session: &session,
     };
     let mut done = Done::new();
+    let mut journal = super::undo::journal();
     all(&found.sources, &work, |at, result| {
-        print_one(&found.sources[at], at, result, args, &mut done)
+        let source = &found.sources[at];
+        print_one(source, at, result, args, &mut journal, &mut done)
     })?;
     let files: Vec<File<'_>> = done
         .iter()
@@ -342,7 +345,7 @@ pub(super) fn cache(args: &Verify) -> Cache {
     let folder = match (&args.cache_dir, args.no_cache) {
         (_, true) => None,
         (Some(folder), _) => Some(folder.clone()),
-        (None, _) => cache_folder(),
+        (None, _) => user_folder("XDG_CACHE_HOME", ".cache"),
     };
     Cache::new(folder.as_deref())
 }
@@ -413,16 +416,6 @@ pub(super) fn secrets(args: &Verify) -> Secrets {
     secrets
 }
 
-/// Where caches of this user lie.
-fn cache_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(caches.join("dfmigrate"))
-}
-
 /// What came of each file that could be read: its index, and whether it was
 /// written.
 pub(super) type Done = Vec<(usize, Outcome, bool)>;
@@ -444,8 +437,8 @@ pub(super) fn all(
     mut each: impl FnMut(usize, Result<Outcome, String>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (args, session) = (work.args, work.session);
-    let bars = (args.progress == Progress::Auto && std::io::stderr().is_terminal())
-        .then(MultiProgress::new);
+    let bars =
+        (args.progress == Progress::Auto && super::progress::may_draw()).then(MultiProgress::new);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let (to, from) = mpsc::channel();
@@ -494,6 +487,7 @@ fn print_one(
     at: usize,
     result: Result<Outcome, String>,
     args: &Verify,
+    journal: &mut apply::Journal,
     done: &mut Done,
 ) -> anyhow::Result<()> {
     let outcome = match result {
@@ -508,7 +502,7 @@ fn print_one(
     }
     let mut written = false;
     if args.apply && outcome.verdict.holds() {
-        match write(source, &outcome, args) {
+        match write(source, &outcome, args, journal) {
             None => written = true,
             Some(why) => {
                 anstream::eprintln!("dfmigrate: {}: {}", one_line(&source.shown), one_line(&why));
@@ -530,7 +524,12 @@ fn print_one(
 }
 
 /// Writes what was proven, or says why not.
-fn write(source: &Source, outcome: &Outcome, args: &Verify) -> Option<String> {
+fn write(
+    source: &Source,
+    outcome: &Outcome,
+    args: &Verify,
+    journal: &mut apply::Journal,
+) -> Option<String> {
     if !args.allow_dirty {
         let state = apply::committed(&[source.path.as_path()]);
         if let Some(state) = state.iter().find(|state| state.is_in_the_way()) {
@@ -543,8 +542,16 @@ fn write(source: &Source, outcome: &Outcome, args: &Verify) -> Option<String> {
         read_only: args.allow_read_only,
         ..apply::Options::default()
     };
-    apply::write(source, plan.before.source(), &plan.after, &options)
-        .err()
+    let change = apply::Change {
+        source,
+        before: plan.before.source(),
+        after: &plan.after,
+    };
+    let written = apply::write_all(&[change], &options, journal);
+    super::undo::say_problem(journal);
+    written
+        .into_iter()
+        .find_map(Result::err)
         .map(|error| error.to_string())
 }
 
@@ -558,10 +565,8 @@ fn one(source: &Source, work: &Work<'_>, bars: Option<&MultiProgress>) -> Result
         ..work.options.clone()
     };
     let bytes = discover::read(source, discover::MAX_BYTES).map_err(|error| error.to_string())?;
-    let context = match &args.context {
-        Some(folder) => BuildContext::new(folder, Some(&source.path)),
-        None => BuildContext::beside(&source.path),
-    };
+    let context = Contexts::new(args.context.clone()).of(source);
+    let folder = context.root()?;
     let bar = bars.map(|bars| {
         let bar = bars.add(ProgressBar::new_spinner());
         let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {wide_msg}");
@@ -578,7 +583,7 @@ fn one(source: &Source, work: &Work<'_>, bars: Option<&MultiProgress>) -> Result
         path: &source.path,
         shown: &source.shown,
         bytes: &bytes,
-        context: context.root(),
+        context: &folder,
         facts: work.network.facts(&context),
     };
     // A panic in one file is that file's: the others go on.
