@@ -242,7 +242,9 @@ fn request(
             (Some(0), mut lines) => {
                 let status = lines.pop().unwrap_or_default();
                 answer.fine = status.starts_with(['2', '3']);
-                answer.firm.push(format!("HTTP {}", status.trim()));
+                // Types and character sets are the same in either case (RFC 9110, 8.3).
+                let status = status.trim().to_ascii_lowercase();
+                answer.firm.push(format!("HTTP {status}"));
                 answer.text = cut(&lines.join("\n"));
                 return Ok(());
             }

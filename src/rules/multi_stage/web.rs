@@ -232,6 +232,8 @@ pub(super) fn shape(subject: &Subject<'_, '_>, site: &Site) -> Shape {
         "printf '%s\\n'".to_owned(),
         "'server {'".to_owned(),
         format!("'    listen {};'", site.port),
+        // As Node.js's servers have it.
+        "'    charset utf-8;'".to_owned(),
         format!("'    root {PAGES};'"),
         format!("'    location / {{ try_files $uri $uri/ {otherwise}; }}'"),
         "'}' > /etc/nginx/conf.d/default.conf".to_owned(),
