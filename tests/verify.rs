@@ -502,6 +502,14 @@ fn every_report_of_a_review_says_what_was_proven() {
         ("sarif", "built before and after: verified"),
         ("markdown", "2 rewrites, verified, 0.5 → 0.0 MB"),
         ("html", r#"<p class="proof"><b>verified</b>"#),
+        (
+            "github",
+            "title=verify (verified)::built before and after: verified",
+        ),
+        (
+            "concise",
+            "Dockerfile:1:1: [verify, verified] verified, 0.5 → 0.0 MB: verified",
+        ),
     ] {
         let (code, out, err) = bench.verified(&["--output-format", format]);
         assert_eq!(code, Some(0), "{out}{err}");
@@ -533,7 +541,9 @@ fn what_does_not_hold_is_held_back_in_every_report_and_not_written() {
     let base: &[(&str, &[u8])] = &[("usr/local/bin/python", b"x"), ("bin/sh", b"x")];
     bench.image("after", r#""Cmd":["other"]"#, &[base]);
     let why = r#"CMD was ["python","app.py"] and is ["other"]"#;
-    for format in ["full", "json", "jsonl", "sarif", "markdown", "html"] {
+    for format in [
+        "full", "concise", "json", "jsonl", "sarif", "github", "markdown", "html",
+    ] {
         let (code, out, err) =
             bench.verified(&["--apply", "--allow-dirty", "--output-format", format]);
         assert_eq!(code, Some(1), "{out}{err}");

@@ -80,6 +80,17 @@ impl Renderer for GitHub {
             let at = place(plan, rewrite.at);
             out.push_str(&command("warning", path, &at, &title, &parts(rewrite)));
         }
+        if let Some(proof) = file.proof {
+            let level = if proof.holds { "notice" } else { "warning" };
+            let title = format!("verify ({})", proof.verdict);
+            let mut parts = vec![format!(
+                "built before and after: {} ({})",
+                proof.says, proof.builder
+            )];
+            parts.extend(proof.lines());
+            parts.extend(proof.log.iter().cloned());
+            out.push_str(&command(level, path, "", &title, &parts));
+        }
         for held in &plan.held {
             if !self.all && !matches!(held.reason, Reason::Breaks(_) | Reason::BelowGrade) {
                 continue;

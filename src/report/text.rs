@@ -73,6 +73,14 @@ impl Renderer for Concise {
         for it in &plan.chosen {
             row(it.at, it.rule, it.safety().name(), &it.title);
         }
+        if let Some(proof) = file.proof {
+            let start = crate::text::Span::default();
+            let mut text = format!("{}: {} ({})", proof.in_short(), proof.says, proof.builder);
+            for why in &proof.problems {
+                let _ = write!(text, "; {why}");
+            }
+            row(start, "verify", proof.verdict, &text);
+        }
         for it in &plan.unused {
             row(it.at, "dfmigrate: ignore", "unused", &it.why);
         }
