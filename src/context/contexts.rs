@@ -19,6 +19,9 @@ use crate::discover::Source;
 /// The largest file that is read for its builds: 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// No more folders than this are remembered at a time.
+const MOST: usize = 1_024;
+
 /// Parsers of nested texts get so much stack, whatever the thread that asks has.
 const STACK: usize = 32 << 20;
 
@@ -100,6 +103,10 @@ impl Contexts {
             .folders
             .lock()
             .unwrap_or_else(|stale| stale.into_inner());
+        // Files come by folder: those above the next one are soon known again.
+        if folders.len() >= MOST {
+            folders.clear();
+        }
         let cell = Arc::clone(folders.entry(folder.to_owned()).or_default());
         drop(folders);
         cell.get_or_init(|| defined(folder));

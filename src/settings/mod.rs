@@ -598,6 +598,9 @@ pub struct Flags {
 
 type Answer = Result<Arc<Settings>, Arc<SettingsError>>;
 
+/// No more folders than this are remembered at a time.
+const MOST: usize = 1_024;
+
 /// The settings of a run, by folder.
 pub struct Resolver {
     base: Arc<Settings>,
@@ -695,6 +698,10 @@ impl Resolver {
             false => folder.parent().and_then(|parent| self.repository(parent)),
         };
         if let Ok(mut known) = self.repositories.lock() {
+            // Those above the next folder are among the last.
+            if known.len() >= MOST {
+                known.clear();
+            }
             known.insert(folder.to_owned(), found.clone());
         }
         found
@@ -721,6 +728,10 @@ impl Resolver {
             _ => Ok(Arc::clone(&self.base)),
         };
         if let Ok(mut known) = self.folders.lock() {
+            // What is wrong with a file is said once, so it is kept.
+            if known.len() >= MOST {
+                known.retain(|_, answer| answer.is_err());
+            }
             known.insert(key, answer.clone());
         }
         answer
