@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::builds::{Build, Form};
 use super::{BuildContext, MAX_ENTRIES};
 use crate::beneath::{Folder, Kind, stat_of};
-use crate::discover::Source;
+use crate::discover::{Source, real_file, repository};
 
 /// The largest file that is read for its builds: 1 MiB.
 const MAX_BYTES: u64 = 1 << 20;
@@ -121,16 +121,20 @@ impl Search {
     /// # Errors
     /// Where they name different ones, or one outside: in words.
     pub(super) fn find(&self, dockerfile: &Path) -> Result<Option<PathBuf>, String> {
-        let Ok(real) = dockerfile.canonicalize() else {
+        let Ok(real) = real_file(dockerfile) else {
             return Ok(None);
         };
         let own = real.parent().unwrap_or(&self.tree);
-        let top = top(own, &self.tree);
+        // Nothing is read above the repository, or outside of one above the tree
+        // that the user gave.
+        let repository = repository(own);
+        let top = match &repository {
+            Some(top) => &**top,
+            None if own.starts_with(&self.tree) => &*self.tree,
+            None => own,
+        };
         let mut found: Option<(PathBuf, String)> = None;
-        for folder in own
-            .ancestors()
-            .take_while(|folder| folder.starts_with(&top))
-        {
+        for folder in own.ancestors().take_while(|folder| folder.starts_with(top)) {
             let cell = self.contexts.defined(folder);
             for one in cell.get().into_iter().flatten() {
                 if one.dockerfile != real {
@@ -149,9 +153,9 @@ impl Search {
             }
         }
         match found {
-            Some((context, place)) if !context.starts_with(&top) => Err(format!(
+            Some((context, place)) if !context.starts_with(top) => Err(format!(
                 "{place} names a build context outside of {}",
-                if top.join(".git").exists() {
+                if repository.is_some() {
                     "the repository"
                 } else {
                     "the given folder"
@@ -160,17 +164,6 @@ impl Search {
             Some((context, _)) if context != own => Ok(Some(context)),
             _ => Ok(None),
         }
-    }
-}
-
-/// The top of what may be read for a file in a folder: the repository, or
-/// outside of one the tree that the user gave.
-fn top(folder: &Path, tree: &Path) -> PathBuf {
-    let mut above = folder.ancestors();
-    match above.find(|folder| folder.join(".git").exists()) {
-        Some(repository) => repository.to_owned(),
-        None if folder.starts_with(tree) => tree.to_owned(),
-        None => folder.to_owned(),
     }
 }
 

@@ -9,7 +9,7 @@ mod walk;
 
 pub use names::{VENDORED, is_dockerfile_name};
 pub use read::{MAX_BYTES, MAX_LINES, ReadError, check_size, read};
-pub use real::real_folder;
+pub use real::{real_file, real_folder, repository};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -42,10 +42,12 @@ impl Source {
     /// # Errors
     /// As [`std::fs::canonicalize`].
     pub fn real(&self) -> std::io::Result<PathBuf> {
-        let link = self.link || (self.named && self.path.is_symlink());
         match (self.path.parent(), self.path.file_name()) {
-            (Some(folder), Some(name)) if !link => Ok(real_folder(folder)?.join(name)),
-            _ => self.path.canonicalize(),
+            // What was found in a folder says whether it is a link.
+            (Some(folder), Some(name)) if !self.link && !self.named => {
+                Ok(real_folder(folder)?.join(name))
+            }
+            _ => real_file(&self.path),
         }
     }
 

@@ -1,5 +1,6 @@
-//! Where folders really are, without asking the system for each part of each
-//! path again: a tree has many files in few folders.
+//! Where folders really are, and which repository they are in, without asking
+//! the system for each part of each path again: a tree has many files in few
+//! folders.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,13 +8,36 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::LocalKey;
 
 /// No more folders than this are remembered at a time: files come in the order
 /// of their paths, so that those above the next one are among the last.
 const MOST: usize = 1_024;
 
+type Known<T> = RefCell<HashMap<PathBuf, T>>;
+
 thread_local! {
-    static KNOWN: RefCell<HashMap<PathBuf, Arc<Path>>> = RefCell::default();
+    static PLACES: Known<Arc<Path>> = RefCell::default();
+    static REPOSITORIES: Known<Option<Arc<Path>>> = RefCell::default();
+}
+
+/// What is known of a folder, or is found out.
+fn remembered<T: Clone>(
+    known: &'static LocalKey<Known<T>>,
+    folder: &Path,
+    find: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    if let Some(found) = known.with_borrow(|known| known.get(folder).cloned()) {
+        return Ok(found);
+    }
+    let found = find()?;
+    known.with_borrow_mut(|known| {
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(folder.to_owned(), found.clone());
+    });
+    Ok(found)
 }
 
 /// The real place of a folder, absolute and without symlinks, as it was when it
@@ -26,24 +50,41 @@ pub fn real_folder(folder: &Path) -> io::Result<Arc<Path>> {
         true => Path::new("."),
         false => folder,
     };
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(folder).cloned()) {
-        return Ok(known);
-    }
-    let real: Arc<Path> = match (folder.parent(), folder.file_name()) {
+    let find = || match (folder.parent(), folder.file_name()) {
         // A plain name in a folder: its real place is below the folder's. A
         // slash at the end would have the system follow it.
         (Some(parent), Some(name)) if !fs::symlink_metadata(parent.join(name))?.is_symlink() => {
-            real_folder(parent)?.join(name).into()
+            Ok(real_folder(parent)?.join(name).into())
         }
-        _ => fs::canonicalize(folder)?.into(),
+        _ => Ok(fs::canonicalize(folder)?.into()),
     };
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() >= MOST {
-            known.clear();
+    remembered(&PLACES, folder, find)
+}
+
+/// The real place of a file, likewise.
+///
+/// # Errors
+/// As [`fs::canonicalize`].
+pub fn real_file(path: &Path) -> io::Result<PathBuf> {
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) if !fs::symlink_metadata(path)?.is_symlink() => {
+            Ok(real_folder(folder)?.join(name))
         }
-        known.insert(folder.to_owned(), Arc::clone(&real));
-    });
-    Ok(real)
+        _ => fs::canonicalize(path),
+    }
+}
+
+/// The work tree of git that a folder is in, by its real place: itself, or the
+/// nearest above; as it was when it was first asked for.
+#[must_use]
+pub fn repository(folder: &Path) -> Option<Arc<Path>> {
+    let find = || {
+        Ok(match folder.join(".git").exists() {
+            true => Some(Arc::from(folder)),
+            false => folder.parent().and_then(repository),
+        })
+    };
+    remembered(&REPOSITORIES, folder, find).ok().flatten()
 }
 
 #[cfg(test)]
@@ -76,8 +117,34 @@ mod tests {
             }
         }
         assert!(real_folder(&at("none/x")).is_err());
+        fs::write(at("a/file"), "").unwrap();
+        std::os::unix::fs::symlink("../file", at("a/b/alias")).unwrap();
+        for path in ["a/file", "a/link/../file", "a/b/alias", "a/link/alias"] {
+            let real = real_file(&at(path)).unwrap();
+            assert_eq!(real, fs::canonicalize(at(path)).unwrap(), "{path}");
+        }
+        assert!(real_file(&at("a/none")).is_err());
         let here = fs::canonicalize(".").unwrap();
         assert_eq!(&*real_folder(Path::new("")).unwrap(), here);
         assert_eq!(&*real_folder(Path::new("src")).unwrap(), here.join("src"));
+    }
+
+    #[test]
+    fn the_nearest_repository_counts() {
+        let tree = tempfile::tempdir().unwrap();
+        let real = real_folder(tree.path()).unwrap();
+        fs::create_dir_all(real.join("outer/.git")).unwrap();
+        fs::create_dir_all(real.join("outer/a/inner/.git")).unwrap();
+        fs::create_dir_all(real.join("outer/a/inner/b")).unwrap();
+        for (folder, found) in [
+            ("outer", "outer"),
+            ("outer/a", "outer"),
+            ("outer/a/inner/b", "outer/a/inner"),
+        ] {
+            for _ in 0..2 {
+                let repository = repository(&real.join(folder)).unwrap();
+                assert_eq!(&*repository, real.join(found), "{folder}");
+            }
+        }
     }
 }

@@ -607,8 +607,6 @@ pub struct Resolver {
     trees: bool,
     here: PathBuf,
     folders: Mutex<HashMap<(PathBuf, PathBuf), Answer>>,
-    /// The repositories that folders are in.
-    repositories: Mutex<HashMap<PathBuf, Option<Arc<Path>>>>,
 }
 
 impl Resolver {
@@ -651,7 +649,6 @@ impl Resolver {
             trees: matches!(files, Files::Found),
             here,
             folders: Mutex::default(),
-            repositories: Mutex::default(),
         })
     }
 
@@ -678,33 +675,13 @@ impl Resolver {
         }
         // Above a repository, and above the tree where there is none, other
         // people's files may lie: in /tmp, say.
-        let repository = self.repository(folder);
+        let repository = discover::repository(folder);
         let top = match &repository {
             Some(top) => &**top,
             None if folder.starts_with(&self.here) => &self.here,
             None => root,
         };
         self.below(folder, top)
-    }
-
-    /// The repository that a folder is in: itself, or the nearest above.
-    fn repository(&self, folder: &Path) -> Option<Arc<Path>> {
-        let known = self.repositories.lock().ok();
-        if let Some(known) = known.and_then(|known| known.get(folder).cloned()) {
-            return known;
-        }
-        let found = match folder.join(".git").exists() {
-            true => Some(Arc::from(folder)),
-            false => folder.parent().and_then(|parent| self.repository(parent)),
-        };
-        if let Ok(mut known) = self.repositories.lock() {
-            // Those above the next folder are among the last.
-            if known.len() >= MOST {
-                known.clear();
-            }
-            known.insert(folder.to_owned(), found.clone());
-        }
-        found
     }
 
     fn below(&self, folder: &Path, top: &Path) -> Answer {
@@ -728,9 +705,8 @@ impl Resolver {
             _ => Ok(Arc::clone(&self.base)),
         };
         if let Ok(mut known) = self.folders.lock() {
-            // What is wrong with a file is said once, so it is kept.
             if known.len() >= MOST {
-                known.retain(|_, answer| answer.is_err());
+                known.clear();
             }
             known.insert(key, answer.clone());
         }
