@@ -74,6 +74,8 @@ pub struct OwnModule {
     pub debian: &'static str,
     /// Alpine's package.
     pub alpine: &'static str,
+    /// The signal of the switch to Alpine that it is.
+    pub signal: &'static str,
     /// Words of sources that load it by another name.
     pub signs: Vec<&'static str>,
 }
@@ -86,7 +88,8 @@ pub fn own_modules(image: &str) -> impl Iterator<Item = OwnModule> + use<'_> {
             name,
             debian: row.cell(1)?,
             alpine: row.cell(2)?,
-            signs: row.list(3).collect(),
+            signal: row.cell(3)?,
+            signs: row.list(4).collect(),
         })
     })
 }

@@ -1,6 +1,7 @@
 //! The program's own sources in the build context: which programs they start,
 //! and which modules they import.
 
+use crate::catalog::libraries::{self, OwnModule};
 use crate::catalog::{commands, programs};
 use crate::facts::{Files, Known};
 
@@ -135,9 +136,17 @@ impl Sources {
         found.next()
     }
 
+    /// The modules of an image's own interpreter that the sources load and whose
+    /// library small images lack, each with the first file that does.
+    pub fn own_modules(&self, image: &str) -> impl Iterator<Item = (OwnModule, &str)> {
+        libraries::own_modules(image).filter_map(|module| {
+            let file = self.loads_module(module.name, &module.signs)?;
+            Some((module, file))
+        })
+    }
+
     /// The first Python file that imports a module, or has one of the signs of it.
-    #[must_use]
-    pub fn loads_module(&self, name: &str, signs: &[&str]) -> Option<&str> {
+    fn loads_module(&self, name: &str, signs: &[&str]) -> Option<&str> {
         let imports = |line: &str| {
             let mut words = line.split(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ';'));
             match words.next() {

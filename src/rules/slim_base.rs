@@ -1,7 +1,7 @@
 //! `slim-base`: the final or only stage on the slim variant.
 
 use super::{Context, Meta, Proposals, Refusal, Rewrite, Rule, Safety, short};
-use crate::catalog::{self, Kind, commands, libraries, variants};
+use crate::catalog::{self, Kind, commands, variants};
 use crate::model::effects::{Ledger, What};
 use crate::model::musl::{self, Processor, Question};
 use crate::model::pins::{NotPinned, Official, codename_pin, official};
@@ -195,13 +195,11 @@ impl Rule for SlimBase {
                 );
             }
         }
-        for module in libraries::own_modules(name) {
-            let (package, found) = (module.debian, sources.loads_module(module.name, &module.signs));
-            let Some(file) = found.filter(|_| !installed.contains(&package)) else {
-                continue;
-            };
+        for (module, file) in sources.own_modules(name) {
+            let package = module.debian;
             let why = format!("{file} loads {}", module.name);
-            if !added.before(ledger, all, package, why.clone()) {
+            let has = installed.contains(&package);
+            if !has && !added.before(ledger, all, package, why.clone()) {
                 return lacking(
                     image.span,
                     format!("{why}, and the slim variant lacks its library"),

@@ -5,7 +5,7 @@ use super::chain::{Moved, processors};
 use super::commands::{self, Stands};
 use super::{Context, Obstacle, Outcome, apt, open, users};
 use crate::catalog::alpine::{self, DebianOnly};
-use crate::catalog::{bases, libraries, variants};
+use crate::catalog::{bases, variants};
 use crate::model::effects::{self, Ledger, Write};
 use crate::model::musl::{self, Answer, Processor, Question};
 use crate::model::{Base, below, runtime};
@@ -635,10 +635,9 @@ fn at_run_time(work: &mut Work<'_, '_>, stage: usize, ledger: &Ledger) -> Outcom
         let at = cx.model.instructions[cx.model.stages[stage].from].code(cx.file.source());
         need_program(work, &command, &file, at)?;
     }
-    for module in libraries::own_modules(work.image) {
-        if let Some(file) = sources.loads_module(module.name, &module.signs) {
-            work.need_at(module.alpine, format!("{file} loads {} [py.tk]", module.name), u32::MAX);
-        }
+    for (module, file) in sources.own_modules(work.image) {
+        let why = format!("{file} loads {} [{}]", module.name, module.signal);
+        work.need_at(module.alpine, why, u32::MAX);
     }
     let forms = ["//TRANSLIT", "//IGNORE"];
     let converts = forms.into_iter().find_map(|form| Some((form, sources.mentions(form)?)));

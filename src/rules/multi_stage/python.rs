@@ -346,10 +346,8 @@ fn needs(
     // A small image lacked them before, too.
     if subject.last.tag != subject.tag {
         let sources = subject.cx.sources(subject.codename);
-        for module in libraries::own_modules(&subject.image) {
-            if let Some(file) = sources.loads_module(module.name, &module.signs) {
-                need(shape, module.debian, &format!("{} of Python ({file})", module.name));
-            }
+        for (module, file) in sources.own_modules(&subject.image) {
+            need(shape, module.debian, &format!("{} of Python ({file})", module.name));
         }
     }
     if !unknown.is_empty() {

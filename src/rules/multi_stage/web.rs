@@ -119,10 +119,9 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
     let mut folder = None;
     let mut words = args.iter();
     while let Some(word) = words.next() {
-        let (flag, value) = match (word.split_once('='), short(server, word)) {
-            (_, Some((flag, value))) => (flag, Some(value)),
-            (Some((flag, value)), None) => (flag, Some(value)),
-            (None, None) => (*word, None),
+        let (flag, value) = match short(server, word).or_else(|| word.split_once('=')) {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (*word, None),
         };
         if server.takes_port(flag) {
             let value = value.or_else(|| words.next().copied())?;
@@ -167,7 +166,7 @@ fn told(subject: &Subject<'_, '_>, server: Server, args: &[&str]) -> Option<Told
 
 /// A short option with its value behind it, `-p8080`, `-c-1`.
 fn short(server: Server, word: &str) -> Option<(&str, &str)> {
-    if !word.starts_with('-') || word.starts_with("--") || !word.is_char_boundary(2) {
+    if !word.starts_with('-') || word.starts_with("--") {
         return None;
     }
     let (flag, value) = word.split_at_checked(2)?;
